@@ -1,0 +1,1 @@
+"""Network architectures: torch and MONAI only, no input or output."""

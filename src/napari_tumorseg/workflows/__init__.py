@@ -1,0 +1,1 @@
+"""One function per use case: a frozen request in, a result out."""
