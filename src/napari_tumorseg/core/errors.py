@@ -51,5 +51,5 @@ class ConflictError(TumorSegError):
     """A patch was made from a mask that has changed since."""
 
 
-class Cancelled(Exception):
+class Cancelled(Exception):  # noqa: N818 - not an error, so not named one
     """The user stopped a job. This is not a failure and is never shown as one."""

@@ -60,6 +60,11 @@ class CancelToken:
             raise Cancelled("stopped by the user")
 
 
+def _unheard(state: ProgressState) -> None:
+    """Let a report go nowhere: the caller did not ask to hear it."""
+    del state
+
+
 @dataclass(frozen=True)
 class Progress:
     """A job's way to say how far it is, and to hear that it should stop.
@@ -85,7 +90,7 @@ class Progress:
     0.75
     """
 
-    report: Callable[[ProgressState], None] = lambda state: None
+    report: Callable[[ProgressState], None] = _unheard
     cancel: CancelToken = field(default_factory=CancelToken)
     start: float = 0.0
     stop: float = 1.0

@@ -152,8 +152,9 @@ class LabelSchema:
         """Raise `InputError` when `labels` hold a value that the schema does not know."""
         found = set(np.unique(labels).tolist()) - {0} - set(self.values)
         if found:
+            values = ", ".join(map(str, sorted(found)))
             raise InputError(
-                f"{what} holds the value{'s' if len(found) > 1 else ''} {', '.join(map(str, sorted(found)))}, which {self.name} does not have.",
+                f"{what} holds the value{'s' if len(found) > 1 else ''} {values}, which {self.name} does not have.",
                 "Choose the label schema that the mask was made with.",
             )
 
