@@ -13,7 +13,7 @@ from pathlib import Path
 
 from napari_tumorseg.core.errors import OutputError
 
-__all__ = ["atomic_folder", "atomic_write", "output_error"]
+__all__ = ["atomic_folder", "atomic_write", "make_folder", "output_error"]
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _READ_ONLY = {errno.EACCES, errno.EPERM, errno.EROFS}
@@ -121,6 +121,25 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         raise output_error(error, final) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def make_folder(folder: Path) -> Path:
+    """Make `folder` and the folders above it where they are missing, and return it.
+
+    Raises
+    ------
+    OutputError
+        If a file is in the way, or the disk does not let it be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise OutputError(f"{folder} is a file, not a folder.", "Choose another folder.") from None
+    except NotADirectoryError:
+        raise OutputError(f"{folder} cannot be made: a part of that path is a file.", "Choose another folder.") from None
+    except OSError as error:
+        raise OutputError(f"The folder {folder} cannot be made: {error.strerror or error}.", "Choose another folder.") from error
+    return folder
 
 
 def output_error(error: OSError, target: Path) -> OutputError:

@@ -10,7 +10,7 @@ import pytest
 
 from napari_tumorseg.core.errors import OutputError
 from napari_tumorseg.io import atomic
-from napari_tumorseg.io.atomic import atomic_folder, atomic_write
+from napari_tumorseg.io.atomic import atomic_folder, atomic_write, make_folder
 
 
 def interrupted(target: Path, content: str, interruption: BaseException) -> None:
@@ -166,3 +166,20 @@ def test_the_real_limit_of_the_system_is_reported(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert target.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_folder_is_made_with_its_parents_or_the_obstacle_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert make_folder(tmp_path / "a" / "b").is_dir()
+    assert make_folder(tmp_path / "a" / "b").is_dir()
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(OutputError, match="is a file"):
+        make_folder(tmp_path / "file")
+    with pytest.raises(OutputError, match="a part of that path is a file"):
+        make_folder(tmp_path / "file" / "b")
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Path, "mkdir", full)
+    with pytest.raises(OutputError, match="cannot be made"):
+        make_folder(tmp_path / "c")
