@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -147,7 +148,7 @@ class Catalogue:
             If the folder is neither.
         """
         from napari_tumorseg.catalogue.importers import importer_for
-        from napari_tumorseg.io.atomic import atomic_folder
+        from napari_tumorseg.io.atomic import atomic_folder, make_folder
 
         if not path.is_dir():
             raise InputError(f"{path} is not a folder.", "A model is a folder with model.toml and its weights.")
@@ -157,7 +158,7 @@ class Catalogue:
                 raise InputError(f"{path.name} holds neither a model.toml nor weights that are known here.", "See `tumorseg models list`.")
             return importer(path, self._settings.model_dirs[0])
         spec = read_spec(path)
-        if not all(c.isalnum() or c in "-_." for c in spec.name) or spec.name.startswith("."):
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", spec.name):
             raise InputError(f"{spec.name!r} cannot be the name of a model.", "Use letters, digits, '-', '_' and '.'.")
         for weight in spec.weights:
             file = path / weight.name
@@ -167,6 +168,7 @@ class Catalogue:
         if target.exists():
             raise InputError(f"A model {spec.name} is already in {target.parent}.", "Remove that folder first, or rename the new model.")
         wanted = {CARD_FILE, "card.md", spec.licence_file, *(w.name for w in spec.weights)} - {""}
+        make_folder(target.parent)
         with atomic_folder(target) as temporary:
             for name in sorted(wanted):
                 source = path / Path(name).name

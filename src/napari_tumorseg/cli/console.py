@@ -35,6 +35,8 @@ def run(app: typer.Typer, argv: Sequence[str]) -> int:
         return DONE
     except Exception as error:
         return _unexpected(error)
+    if result == STOPPED:  # how typer reports a Ctrl-C that it caught itself
+        say("Stopped.")
     return int(result) if isinstance(result, int) else DONE
 
 
