@@ -89,11 +89,17 @@ class Patch:
 
     @classmethod
     def between(cls, box: Box, old: Labels, new: Labels, origin: Origin) -> Patch:
-        """Return the patch that turns `old` into `new`, both of the shape of `box`."""
+        """Return the patch that turns `old` into `new`, both of the shape of `box`.
+
+        Raises
+        ------
+        InputError
+            If a shape is not that of the box, or `new` holds what the dtype of `old` cannot.
+        """
         if old.shape != box.shape or new.shape != box.shape:
             raise InputError(f"A patch over {box.shape} was given {old.shape} and {new.shape}.", "Give both arrays the shape of the box.")
         dtype = np.dtype(old.dtype)
-        return cls(box, dtype.str, _pack(old), _pack(new.astype(dtype, copy=False)), origin)
+        return cls(box, dtype.str, _pack(old), _pack(_cast(new, dtype)), origin)
 
     @property
     def old(self) -> Labels:
@@ -108,6 +114,14 @@ class Patch:
     def inverted(self, origin: Origin) -> Patch:
         """Return the patch that undoes this one."""
         return replace(self, old_bytes=self.new_bytes, new_bytes=self.old_bytes, origin=origin)
+
+
+def _cast(labels: npt.NDArray[Any], dtype: np.dtype[Any]) -> Labels:
+    """Return `labels` as `dtype`; a value that would wrap round is refused."""
+    cast: Labels = labels.astype(dtype, copy=False)
+    if labels.dtype != dtype and not np.array_equal(cast, labels):
+        raise InputError(f"The edit holds values that a mask of type {dtype} cannot.", "Use the labels of the mask's schema.")
+    return cast
 
 
 def _pack(labels: Labels) -> bytes:
@@ -235,7 +249,7 @@ class MaskDocument:
         old = self._labels[box.slices]
         if new.shape != old.shape:
             raise InputError(f"A change of shape {new.shape} does not fit its box {box.shape}.", "Give the array the shape of the box.")
-        kept = self.guarded(old, new.astype(old.dtype, copy=False))
+        kept = self.guarded(old, _cast(new, old.dtype))
         inner = bounding_box(kept != old)
         if inner is None:
             return None
@@ -254,19 +268,25 @@ class MaskDocument:
         return patch is not None
 
     def apply(self, patch: Patch) -> None:
-        """Change the mask.
+        """Change the mask, then tell the listeners.
+
+        Every listener is told, even when one of them fails; its error is raised afterwards and
+        the change stands.
 
         Raises
         ------
         ConflictError
             If the mask does not hold the patch's old labels, or a locked label would change.
+        InputError
+            If the patch was made for a mask of another dtype.
         """
-        self._put(patch)
+        change = self._put(patch)
         self._redo.clear()
         if self._undo and self._undo[-1][-1].origin.step == patch.origin.step:
             self._undo[-1].append(patch)
         else:
             self._undo.append([patch])
+        self._tell([change])
 
     def undo(self, person: str = "") -> bool:
         """Take back the last step; return whether there was one."""
@@ -287,9 +307,9 @@ class MaskDocument:
         origin = Origin(kind, step[-1].origin.tool, person)
         inverses = [patch.inverted(origin) for patch in reversed(step)]
         with self._unlocked():
-            for inverse in inverses:
-                self._put(inverse)
+            changes = [self._put(inverse) for inverse in inverses]
         target.append(inverses)
+        self._tell(changes)
         return True
 
     @contextmanager
@@ -301,7 +321,9 @@ class MaskDocument:
         finally:
             self._locked = locked
 
-    def _put(self, patch: Patch) -> None:
+    def _put(self, patch: Patch) -> Change:
+        if np.dtype(patch.dtype) != self._labels.dtype:
+            raise InputError(f"The edit is of type {np.dtype(patch.dtype)}, the mask of {self._labels.dtype}.", "Make the edit again.")
         target = self._labels[patch.box.slices]
         old, new = patch.old, patch.new
         if not np.array_equal(target, old):
@@ -310,6 +332,16 @@ class MaskDocument:
             raise ConflictError("The edit would change a locked label.", "Unlock the label or edit another one.")
         target[...] = new
         self._revision += 1
-        change = Change(patch, self._revision)
-        for listener in tuple(self._listeners):
-            listener(change)
+        return Change(patch, self._revision)
+
+    def _tell(self, changes: list[Change]) -> None:
+        # A journal on a full disk must not keep the window from showing what was painted.
+        failed: Exception | None = None
+        for change in changes:
+            for listener in tuple(self._listeners):
+                try:
+                    listener(change)
+                except Exception as error:
+                    failed = failed or error
+        if failed is not None:
+            raise failed

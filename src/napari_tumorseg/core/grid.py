@@ -86,6 +86,14 @@ def _triple(values: Any) -> tuple[int, int, int]:
     return z, y, x
 
 
+def _axes_of(orientation: str) -> list[tuple[int, int]]:
+    """Return patient axis and sign of each letter of an orientation code."""
+    axes = [_AXIS_OF_CODE.get(code, (-1, 0)) for code in orientation]
+    if sorted(row for row, _ in axes) != [0, 1, 2]:
+        raise GeometryError(f"'{orientation}' does not name three different directions.", "Use one of L/R, P/A and I/S each.")
+    return axes
+
+
 def bounding_box(mask: npt.NDArray[Any]) -> Box | None:
     """Return the smallest box around the nonzero voxels of a (z, y, x) array, None if there are none."""
     start, stop = [], []
@@ -182,7 +190,8 @@ class Grid:
 
     def __post_init__(self) -> None:
         """Check and freeze the values."""
-        affine = np.array(self.affine, dtype=np.float64)
+        # Adding zero turns -0.0 into 0.0, so that equal grids have equal bytes and hashes.
+        affine = np.array(self.affine, dtype=np.float64) + 0.0
         if len(self.shape) != 3 or min(self.shape) < 1:
             raise GeometryError(f"A volume needs three axes of at least one voxel, not {tuple(self.shape)}.", "Choose a 3-D image.")
         if affine.shape != (4, 4) or not np.isfinite(affine).all() or not np.allclose(affine[3], (0, 0, 0, 1)):
@@ -206,11 +215,15 @@ class Grid:
             Voxel size along (z, y, x).
         orientation : str
             Where each array axis runs to, in the order (z, y, x), e.g. "SAR" or "SPL".
+
+        Raises
+        ------
+        GeometryError
+            If the orientation does not name three different directions, or a spacing is zero.
         """
         affine = np.zeros((4, 4))
         affine[3, 3] = 1.0
-        for axis, (code, step) in enumerate(zip(orientation, spacing_mm, strict=True)):
-            row, sign = _AXIS_OF_CODE[code]
+        for axis, ((row, sign), step) in enumerate(zip(_axes_of(orientation), spacing_mm, strict=True)):
             affine[row, axis] = sign * step
         return cls(_triple(shape), affine)
 
@@ -266,7 +279,7 @@ class Grid:
         if self.shape != other.shape:
             return False
         corners = np.array(list(itertools.product(*((0, n - 1) for n in self.shape))))
-        return bool(np.abs(self.to_mm(corners) - other.to_mm(corners)).max() <= tolerance_mm)
+        return bool(np.linalg.norm(self.to_mm(corners) - other.to_mm(corners), axis=-1).max() <= tolerance_mm)
 
     def crop(self, box: Box) -> Grid:
         """Return the grid of ``array[box.slices]``."""
@@ -288,13 +301,16 @@ class Grid:
             The same voxels in the new order.
         AxisTransform
             Turns an array of this grid into one of the new grid.
+
+        Raises
+        ------
+        GeometryError
+            If `orientation` does not name three different directions.
         """
-        rows = [_AXIS_OF_CODE[code][0] for code in orientation]
-        if sorted(rows) != [0, 1, 2]:
-            raise GeometryError(f"'{orientation}' does not name three different directions.", "Use one of L/R, P/A and I/S each.")
-        mine = [_AXIS_OF_CODE[code] for code in self.orientation]
-        order = [next(a for a, (row, _) in enumerate(mine) if row == wanted) for wanted in rows]
-        flips = [mine[a][1] != _AXIS_OF_CODE[code][1] for a, code in zip(order, orientation, strict=True)]
+        wanted = _axes_of(orientation)
+        mine = _axes_of(self.orientation)
+        order = [next(a for a, (mine_row, _) in enumerate(mine) if mine_row == row) for row, _ in wanted]
+        flips = [mine[a][1] != sign for a, (_, sign) in zip(order, wanted, strict=True)]
         move = AxisTransform(_triple(order), (flips[0], flips[1], flips[2]))
         return self.transformed(move), move
 

@@ -124,7 +124,11 @@ class LabelSchema:
         """Return where `labels` (any shape) belong to the region `name`."""
         table = np.zeros(int(max(self.values)) + 2, dtype=bool)
         table[list(self.region(name).values)] = True
-        return np.asarray(table[np.minimum(labels, len(table) - 1)])
+        # What lies beyond the table meets its last entry, which is False; a narrow dtype cannot get there.
+        last = len(table) - 1
+        if labels.dtype.kind in "iu":
+            last = min(last, np.iinfo(labels.dtype).max)
+        return np.asarray(table[np.minimum(labels, last)])
 
     def from_regions(self, regions: Mapping[str, npt.NDArray[np.bool_]], rest: Mapping[str, str]) -> npt.NDArray[np.uint8]:
         """Make labels from overlapping regions.
@@ -160,13 +164,24 @@ class LabelSchema:
 
 
 def remap_values(labels: npt.NDArray[Any], mapping: Mapping[int, int]) -> npt.NDArray[np.uint8]:
-    """Return uint8 labels with each value replaced as `mapping` says; others stay."""
-    top = max([int(labels.max(initial=0)), *mapping]) + 1
-    table = np.arange(top)
+    """Return uint8 labels with each value replaced as `mapping` says; others stay.
+
+    Raises
+    ------
+    InputError
+        If a value before or after is outside 0 to 65535, or a value of the result is above 255.
+    """
+    low, high = int(labels.min(initial=0)), int(labels.max(initial=0))
+    outside = [v for v in (low, high, *mapping, *mapping.values()) if not 0 <= v < 65536]
+    if outside:
+        raise InputError(f"The mask holds or is given the value {outside[0]}.", "Masks hold values from 0 to 255.")
+    table = np.arange(max([high, *mapping]) + 1)
     for old, new in mapping.items():
         table[old] = new
-    if table.max(initial=0) > 255:
-        raise InputError(f"The mask holds the value {int(table.max())}.", "Masks hold values from 0 to 255.")
+    if table.max() > 255:  # also true of values that are only passed over
+        largest = int(table[np.unique(labels)].max(initial=0))
+        if largest > 255:
+            raise InputError(f"The mask holds the value {largest}.", "Masks hold values from 0 to 255.")
     return np.asarray(table.astype(np.uint8)[labels])
 
 
