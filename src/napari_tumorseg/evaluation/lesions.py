@@ -2,18 +2,53 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_tumorseg.core.grid import Grid, bounding_box
+from napari_tumorseg.core.grid import Box, Grid, bounding_box
 from napari_tumorseg.core.labels import LabelSchema
 from napari_tumorseg.core.lesion import Lesion
 
-__all__ = ["find_lesions", "region_volumes_ml"]
+__all__ = ["LesionMap", "find_lesions", "locate_lesions", "region_volumes_ml"]
 
 Labels = npt.NDArray[np.unsignedinteger[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class LesionMap:
+    """The lesions of a mask and where they are.
+
+    Attributes
+    ----------
+    lesions : tuple of Lesion
+        By falling volume.
+    box : Box
+        Block of the mask that holds them all; empty when there are none.
+    ids : numpy.ndarray
+        Shape of `box`, unsigned integer: `Lesion.id` of each voxel, 0 outside.
+    """
+
+    lesions: tuple[Lesion, ...]
+    box: Box
+    ids: npt.NDArray[np.unsignedinteger[Any]]
+
+    def at(self, voxel: tuple[int, int, int]) -> Lesion | None:
+        """Return the lesion at a voxel (z, y, x) of the mask, None where there is none."""
+        index = tuple(v - a for v, a in zip(voxel, self.box.start, strict=True))
+        if any(not 0 <= i < n for i, n in zip(index, self.ids.shape, strict=True)):
+            return None
+        found = int(self.ids[index])
+        return self.lesions[found - 1] if found else None
+
+    def part(self, lesion: Lesion) -> npt.NDArray[np.bool_]:
+        """Return which voxels of the lesion's own bounding box belong to it."""
+        own = Box(lesion.box_start, lesion.box_stop)
+        start = tuple(a - b for a, b in zip(own.start, self.box.start, strict=True))
+        index = tuple(slice(a, a + n) for a, n in zip(start, own.shape, strict=True))
+        return np.asarray(self.ids[index] == lesion.id)
 
 
 def find_lesions(labels: Labels, grid: Grid, schema: LabelSchema, region: str | None = None) -> tuple[Lesion, ...]:
@@ -44,13 +79,18 @@ def find_lesions(labels: Labels, grid: Grid, schema: LabelSchema, region: str | 
     >>> [lesion.volume_mm3 for lesion in find_lesions(mask, Grid.from_spacing(mask.shape, (2, 1, 1)), preset("lesion"))]
     [4.0]
     """
+    return locate_lesions(labels, grid, schema, region).lesions
+
+
+def locate_lesions(labels: Labels, grid: Grid, schema: LabelSchema, region: str | None = None) -> LesionMap:
+    """List the connected parts of a region as `find_lesions` does, and say which voxel belongs to which."""
     import cc3d
 
     name = region or schema.lesion_region
     inside = schema.region_mask(labels, name)
     box = bounding_box(inside)
     if box is None:
-        return ()
+        return LesionMap((), Box((0, 0, 0), (0, 0, 0)), np.zeros((0, 0, 0), np.uint8))
     crop = np.ascontiguousarray(inside[box.slices])
     parts, count = cc3d.connected_components(crop, connectivity=26, return_N=True)
     stats = cc3d.statistics(parts, no_slice_conversion=False)
@@ -79,7 +119,9 @@ def find_lesions(labels: Labels, grid: Grid, schema: LabelSchema, region: str | 
                 labels_mm3={k: v for k, v in make_up.items() if v},
             )
         )
-    return tuple(rows)
+    number_of = np.zeros(count + 1, np.min_scalar_type(count))
+    number_of[np.array(order, np.intp) + 1] = np.arange(1, count + 1)
+    return LesionMap(tuple(rows), box, number_of[parts])
 
 
 def region_volumes_ml(labels: Labels, grid: Grid, schema: LabelSchema) -> dict[str, float]:

@@ -1,0 +1,96 @@
+"""What napari calls for files: readers, writers and sample data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from napari_tumorseg._layers import LayerData
+
+__all__ = ["get_reader", "sample_case", "write_image", "write_labels"]
+
+PathOrPaths = str | Sequence[str]
+Reader = Callable[[PathOrPaths], list[LayerData]]
+
+
+def get_reader(path: PathOrPaths) -> Reader | None:
+    """Return a function that reads `path` into layers, or None when nothing here reads it.
+
+    Folders are looked at but not read: one that holds no image of a known kind is left to others.
+    """
+    from napari_tumorseg.core.errors import TumorSegError
+    from napari_tumorseg.io.registry import format_of
+
+    paths = [path] if isinstance(path, str) else list(path)
+    try:
+        for item in paths:
+            format_of(Path(item))
+    except (TumorSegError, OSError):
+        return None
+    return read_layers if paths else None
+
+
+def read_layers(path: PathOrPaths) -> list[LayerData]:
+    """Read images and masks; masks are shown on the grid of their file.
+
+    A file counts as a mask when its format holds nothing else, or its name says so ("seg", "mask",
+    "label") and its values are labels.
+    """
+    from napari_tumorseg._layers import mask_to_layer, volume_to_layers
+    from napari_tumorseg.io import registry
+
+    paths = [Path(p) for p in ([path] if isinstance(path, str) else path)]
+    masks = [p for p in paths if p.is_file() and _is_mask(p)]
+    volumes = [volume for p in paths if p not in masks for volume in registry.read_images(p)]
+    layers = [layer for volume in volumes for layer in volume_to_layers(volume)]
+    for file in masks:
+        reference = volumes[0] if len(volumes) == 1 else None
+        mask = registry.read_mask(file, reference=reference)
+        layers.append(mask_to_layer(mask, file.name.split(".")[0], reference.source if reference else None))
+    return layers
+
+
+def _is_mask(path: Path) -> bool:
+    import re
+
+    from napari_tumorseg.io.names import stem_of
+    from napari_tumorseg.io.registry import format_of
+
+    if format_of(path) in ("dicom-seg", "rtstruct") or ".seg." in path.name.lower():
+        return True
+    return bool(re.search(r"(^|[^a-z])(seg|mask|labels?)([^a-z]|$)", stem_of(path).lower()))
+
+
+def write_labels(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
+    """Write a Labels layer as a mask with the geometry of its image."""
+    from napari_tumorseg._layers import layer_to_mask
+    from napari_tumorseg.workflows.save import save_mask
+
+    mask, reference = layer_to_mask(data, meta)
+    return [str(save_mask(mask, reference, Path(path)))]
+
+
+def write_image(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
+    """Write an Image layer on the grid it remembers."""
+    from napari_tumorseg._layers import layer_to_volume
+    from napari_tumorseg.io import registry
+
+    return [str(registry.write_image(Path(path), layer_to_volume(data, meta)))]
+
+
+def sample_case() -> list[LayerData]:
+    """Return the layers of the generated case of brain metastases."""
+    from napari_tumorseg._layers import volume_to_layers
+    from napari_tumorseg.io.cases import read_case
+    from napari_tumorseg.workflows.display import in_reading_order
+    from napari_tumorseg.workflows.sample import sample_folder
+    from napari_tumorseg.workflows.scene import Scene
+
+    volumes = read_case(sample_folder()).latest.volumes
+    names = in_reading_order(volumes)
+    scene = Scene(volumes[names[0]].grid)
+    layers = [layer for name in reversed(names) for layer in volume_to_layers(volumes[name], scene)]
+    for _, meta, _ in layers[:-1]:
+        meta["visible"] = False
+    return layers
