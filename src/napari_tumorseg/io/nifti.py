@@ -21,13 +21,13 @@ from napari_tumorseg.core.labels import LabelSchema
 from napari_tumorseg.core.volume import Source, Volume
 from napari_tumorseg.io import arrays, nifti_header
 from napari_tumorseg.io.atomic import atomic_write
+from napari_tumorseg.io.contents import COPY_AGAIN, unreadable
 from napari_tumorseg.io.geometry import affine_xyz, fits, require_same_grid
 from napari_tumorseg.io.names import stem_of
 from napari_tumorseg.io.schemas import read_stamp, schema_for, stamp
 
 __all__ = ["read", "read_mask", "read_split", "write_image", "write_mask"]
 
-_COPY = "Copy it again from its source."
 _LABEL_INTENT = 1002
 # A mask of labels shrinks well and is small; images are large and shrink little.
 _MASK_LEVEL, _IMAGE_LEVEL = 6, 3
@@ -256,10 +256,8 @@ def _load(path: Path) -> _Stored:
 
     try:
         size = path.stat().st_size
-        if path.is_dir():
-            raise InputError(f"{path.name} is a folder, not a NIfTI file.", "Choose a file.")
         if size == 0:
-            raise InputError(f"{path.name} is empty (0 bytes).", _COPY)
+            raise InputError(f"{path.name} is empty (0 bytes).", COPY_AGAIN)
         with _opened(path) as stream:
             header = nifti_header.parse(stream.read(nifti_header.LONGEST), path.name)
             layout = nifti_header.layout(header, path.name)
@@ -271,41 +269,38 @@ def _load(path: Path) -> _Stored:
             # The checksum stands at the end of the file, beyond the last voxel.
             while stream.read(1 << 20):
                 pass
-    except FileNotFoundError:
-        raise InputError(f"{path} does not exist.", "Check the path.") from None
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise unreadable(path, error) from error
     except (EOFError, zlib.error, gzip.BadGzipFile, OSError) as error:
-        raise _unreadable(path, error) from error
+        raise _broken(path, error) from error
     shape = layout.spatial
     affine, used, warnings = nifti_header.position(header, shape, path.name)
     data = data.reshape(-1, *shape)
     return _Stored(data[0] if len(data) == 1 else data, header, Grid(shape, affine), used, warnings)
 
 
-def _unreadable(path: Path, error: Exception) -> InputError:
+def _broken(path: Path, error: EOFError | zlib.error | OSError) -> InputError:
+    if isinstance(error, (zlib.error, gzip.BadGzipFile)):
+        return InputError(f"{path.name} is damaged: its compressed data do not match their checksum.", COPY_AGAIN)
+    if isinstance(error, OSError) and error.errno is not None:
+        return unreadable(path, error)
     try:
         with _opened(path) as stream:
             header = nifti_header.parse(stream.read(nifti_header.LONGEST), path.name)
-        needed = nifti_header.layout(header, path.name).file_bytes
+        return _cut_short(path, nifti_header.layout(header, path.name).file_bytes)
+    except EOFError:
+        return _cut_short(path, 0)
     except InputError as known:
         return known
-    except (EOFError, OSError, zlib.error):
-        needed = 0
-    short = _cut_short(path, needed)
-    if isinstance(error, EOFError) or (needed and _unpacked_bytes(path) < needed and not isinstance(error, (zlib.error, gzip.BadGzipFile))):
-        return short
-    if isinstance(error, (zlib.error, gzip.BadGzipFile)):
-        return InputError(f"{path.name} is damaged: its compressed data do not match their checksum.", _COPY)
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return InputError(f"{path.name} cannot be read: {reason}.", "Check the drive and the permissions.")
 
 
 def _cut_short(path: Path, needed: int) -> InputError:
     have = _unpacked_bytes(path)
     if not needed:
-        return InputError(f"{path.name} is cut short inside its header.", _COPY)
+        return InputError(f"{path.name} is cut short inside its header.", COPY_AGAIN)
     if have >= needed:
-        return InputError(f"{path.name} is cut short just before its end.", _COPY)
-    return InputError(f"{path.name} is cut short at {arrays.megabytes(have, needed)}.", _COPY)
+        return InputError(f"{path.name} is cut short just before its end.", COPY_AGAIN)
+    return InputError(f"{path.name} is cut short at {arrays.megabytes(have, needed)}.", COPY_AGAIN)
 
 
 def _unpacked_bytes(path: Path) -> int:
@@ -320,6 +315,9 @@ def _unpacked_bytes(path: Path) -> int:
         while block := raw.read(1 << 20):
             try:
                 total += len(unpacker.decompress(block))
+                while unpacker.eof and unpacker.unused_data:  # some programs write many members one after the other
+                    rest, unpacker = unpacker.unused_data, zlib.decompressobj(wbits=31)
+                    total += len(unpacker.decompress(rest))
             except zlib.error:
                 break
     return total

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from napari_tumorseg.core.errors import GeometryError, InputError
 from napari_tumorseg.core.grid import Grid
+from napari_tumorseg.io.contents import COPY_AGAIN, describe
 from napari_tumorseg.io.geometry import affine_zyx, displacement_mm
 
 __all__ = ["LONGEST", "Layout", "from_affine", "geometry_only", "layout", "parse", "position", "text"]
@@ -17,7 +18,6 @@ __all__ = ["LONGEST", "Layout", "from_affine", "geometry_only", "layout", "parse
 #: Bytes of the longer of the two headers, NIfTI-2.
 LONGEST = 540
 
-_COPY = "Copy it again from its source."
 _GEOMETRY = (
     *("sform_code", "srow_x", "srow_y", "srow_z"),
     *("qform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"),
@@ -60,7 +60,7 @@ def parse(block: bytes, name: str) -> Any:
             if block[:4] != np.array(size, f"{endianness}i4").tobytes():
                 continue
             if len(block) < size:
-                raise InputError(f"{name} is cut short inside its header.", _COPY)
+                raise InputError(f"{name} is cut short inside its header.", COPY_AGAIN)
             found = block[magic : magic + 4]
             if found == single:
                 return kind(block[:size], endianness, check=False)
@@ -71,31 +71,16 @@ def parse(block: bytes, name: str) -> Any:
             raise InputError(
                 f"{name} is an Analyze 7.5 file, which does not say left from right.", "Convert it to NIfTI with the program that made it."
             )
-    raise InputError(f"{name} is not a NIfTI file: {_content(block)}.", "Choose another file, or get this one again from its source.")
-
-
-def _content(block: bytes) -> str:
-    if block.startswith(b"version https://git-lfs"):
-        return "it is a Git LFS pointer that stands for the image"
-    if block.lstrip()[:1] == b"<":
-        return "it holds a web page or other markup"
-    if block[:4] == b"PK\x03\x04":
-        return "it is a zip archive"
-    if block[:4] == b"NRRD":
-        return "it is an NRRD file"
-    if block[128:132] == b"DICM":
-        return "it is a DICOM file"
-    head = block[:60]
-    if head and all(32 <= byte < 127 or byte in b"\t\r\n" for byte in head):
-        return f"it holds text ({' '.join(head.decode('ascii').split())[:30]!r})"
-    return "it does not begin with a NIfTI header"
+    raise InputError(f"{name} is not a NIfTI file: {describe(block)}.", "Choose another file, or get this one again from its source.")
 
 
 def layout(header: Any, name: str) -> Layout:
     """Return where the voxels lie; raise `InputError` when the header cannot be right."""
     from nibabel.spatialimages import HeaderDataError
 
-    damaged = InputError(f"{name} has a damaged header: size {[int(n) for n in header['dim']]}, type {int(header['datatype'])}.", _COPY)
+    damaged = InputError(
+        f"{name} has a damaged header: size {[int(n) for n in header['dim']]}, type {int(header['datatype'])}.", COPY_AGAIN
+    )
     if not 1 <= int(header["dim"][0]) <= 7:
         raise damaged
     try:
@@ -105,7 +90,7 @@ def layout(header: Any, name: str) -> Layout:
         raise damaged from None
     shape = (*shape, *(1 for _ in range(3 - len(shape))))
     if any(n == 0 for n in shape):
-        raise InputError(f"{name} holds no voxels: its size is {'x'.join(map(str, shape))}.", _COPY)
+        raise InputError(f"{name} holds no voxels: its size is {'x'.join(map(str, shape))}.", COPY_AGAIN)
     offset = float(header["vox_offset"])
     if any(n < 0 for n in shape) or dtype.itemsize == 0 or not np.isfinite(offset) or offset < 0:
         raise damaged

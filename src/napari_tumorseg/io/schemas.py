@@ -7,16 +7,19 @@ import re
 import numpy as np
 
 from napari_tumorseg.core.case import MaskKind, MaskVersion, Review
+from napari_tumorseg.core.errors import InputError
 from napari_tumorseg.core.labels import PRESETS, Code, Label, LabelSchema, Region, guess
 from napari_tumorseg.io.arrays import Labels, present_values
 
-__all__ = ["PALETTE", "TISSUE", "choose_schema", "plain_schema", "read_stamp", "schema_for", "stamp"]
+__all__ = ["PALETTE", "TISSUE", "choose_schema", "named_schema", "plain_label", "read_stamp", "schema_for", "stamp"]
 
 #: Colours of labels that have none of their own: Okabe and Ito's, for colour-blind readers too.
 PALETTE = ("#0072B2", "#009E73", "#D55E00", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442")
 #: What a label is where nothing says more, as 3D Slicer does.
 TISSUE = Code("85756007", "SCT", "Tissue")
 
+# Instance masks have some hundreds of labels, images thousands of grey values.
+_MOST_LABELS = 1000
 _HINTS = (
     (re.compile(r"brats[-_]?met", re.IGNORECASE), "brats-mets-2025"),
     (re.compile(r"brats[-_]?gli", re.IGNORECASE), "brats-gli-2024"),
@@ -42,9 +45,12 @@ def schema_for(labels: Labels, schema: LabelSchema | None, name: str, declared: 
     Raises
     ------
     InputError
-        If the user's schema does not have a value that occurs.
+        If there are more values than a mask has, or the user's schema does not have one of them.
     """
     present = present_values(labels)
+    if len(present) > _MOST_LABELS:
+        what = name.rsplit("/", 1)[-1]
+        raise InputError(f"{what} is not a mask: it holds {len(present):,} different values.", "It looks like an image; choose the mask.")
     if schema is not None:
         schema.check(np.array(present, dtype=np.int64), name.rsplit("/", 1)[-1])
         return schema
@@ -66,13 +72,17 @@ def choose_schema(present: tuple[int, ...], name: str = "", declared: str = "") 
         return PRESETS["lesion"]
     order = ["brats-2018"] if 4 in wanted and 3 not in wanted else []
     found = guess(np.array(present, dtype=np.int64), [PRESETS[key] for key in (*order, *(k for k in PRESETS if k not in order))])
-    return found or plain_schema(present)
+    return found or named_schema("labels", tuple(plain_label(value, i) for i, value in enumerate(present)))
 
 
-def plain_schema(values: tuple[int, ...]) -> LabelSchema:
-    """Return a schema in which every value above 0 is a label "Label 7"; values must not be empty."""
-    labels = tuple(Label(v, f"Label {v}", f"Label {v}", PALETTE[i % len(PALETTE)], TISSUE, TISSUE) for i, v in enumerate(values))
-    return LabelSchema("labels", labels, (Region("All", "All labels", values),), "All")
+def plain_label(value: int, index: int = 0) -> Label:
+    """Return the label "Label 7" for a value of which nothing is known; `index` chooses its colour."""
+    return Label(value, f"Label {value}", f"Label {value}", PALETTE[index % len(PALETTE)], TISSUE, TISSUE)
+
+
+def named_schema(name: str, labels: tuple[Label, ...]) -> LabelSchema:
+    """Return a schema of at least one label whose only region is all of them."""
+    return LabelSchema(name, labels, (Region("All", "All labels", tuple(label.value for label in labels)),), "All")
 
 
 def stamp(mask: MaskVersion) -> str:
