@@ -1,0 +1,352 @@
+"""The BraTS 2017 cascade: whole tumour, the core inside it, the enhancing core inside that.
+
+Nine networks, one for each target and plane. The three planes of a target are averaged.
+
+References
+----------
+G. Wang, W. Li, S. Ourselin, T. Vercauteren, "Automatic Brain Tumor Segmentation using
+Cascaded Anisotropic Convolutional Neural Networks", 2017, arXiv:1709.00382.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from napari_tumorseg.core.errors import InputError, ModelError
+from napari_tumorseg.core.grid import Box, Grid, bounding_box
+from napari_tumorseg.core.jobs import Progress
+from napari_tumorseg.core.labels import remap_values
+from napari_tumorseg.core.segmenter import Input, Prediction, SegmenterSpec
+from napari_tumorseg.core.settings import Settings
+from napari_tumorseg.inference.planes import PLANES, Plane, plane_probability
+from napari_tumorseg.inference.postprocess import close, fuse_nested, keep_larger_than, keep_largest_two
+from napari_tumorseg.inference.resample import resample, working_grid
+
+if TYPE_CHECKING:
+    from napari_tumorseg.networks.msnet import MSNet
+
+__all__ = ["STAGES", "Brats17Cascade", "Stage", "weight_name"]
+
+Floats = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+
+#: Voxels of background kept around the brain and around each crop.
+MARGIN = 5
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One target of the cascade.
+
+    Attributes
+    ----------
+    region : str
+        Region of the label schema.
+    title : str
+        What the user reads.
+    value : int
+        Label of the published training data.
+    least : tuple of int, optional
+        Rows and columns that a slice is padded to at least; None for the plane's own.
+    full_size_second_level : bool
+        Which of the two shapes of network it uses.
+    share : tuple of float
+        Part of the progress bar.
+    """
+
+    region: str
+    title: str
+    value: int
+    least: tuple[int, int] | None
+    full_size_second_level: bool
+    share: tuple[float, float]
+
+
+STAGES = (
+    Stage("WT", "Whole tumour", 2, None, False, (0.02, 0.65)),
+    Stage("TC", "Tumour core", 1, (96, 96), False, (0.65, 0.83)),
+    Stage("ET", "Enhancing tumour", 4, (96, 96), True, (0.83, 0.98)),
+)
+
+
+def weight_name(stage: Stage, plane: Plane) -> str:
+    """Return the file name of a network's weights, e.g. "wt-axial.safetensors"."""
+    return f"{stage.region.lower()}-{plane.name}.safetensors"
+
+
+class _Frame:
+    """The way from the image's grid to the one that the networks work on, and back."""
+
+    def __init__(self, grid: Grid, spec: SegmenterSpec) -> None:
+        self._turned, self._move = grid.reorient(spec.orientation)
+        self._working = working_grid(self._turned, spec.spacing_mm)
+
+    def enter(self, image: Floats) -> Floats:
+        """Return an image as the networks should see it."""
+        turned = self._move.apply(image)
+        if self._working is self._turned:
+            return turned
+        # Interpolation blurs the edge of the brain, which is sharp in what the networks were trained on.
+        covered = resample(turned != 0, self._turned, self._working) >= 0.5
+        return np.where(covered, resample(turned, self._turned, self._working), np.float32(0))
+
+    def leave(self, values: npt.NDArray[Any], box: Box) -> Floats:
+        """Return values of the box of the working grid on the image's grid; 0 outside."""
+        whole = np.zeros(self._working.shape, np.float32)
+        whole[box.slices] = values
+        if self._working is not self._turned:
+            whole = resample(whole, self._working, self._turned)
+        return np.ascontiguousarray(self._move.inverse.apply(whole))
+
+
+@dataclass(frozen=True, eq=False)
+class _Brain:
+    """What the networks see.
+
+    Attributes
+    ----------
+    image : numpy.ndarray
+        Shape (4, z, y, x), normalised, cut to `box`.
+    mask : numpy.ndarray
+        Boolean (z, y, x), cut to `box`: where the FLAIR image is above 0.
+    box : Box
+        Where it lies in the working volume.
+    """
+
+    image: Floats
+    mask: Mask
+    box: Box
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """Nested masks and mean probabilities by stage, (z, y, x) in the brain's box, and what the user should know."""
+
+    masks: tuple[Mask, ...]
+    means: tuple[Floats, ...]
+    notes: tuple[str, ...]
+
+
+class _Networks:
+    """Networks of one call, on one device, which is left for the CPU when its memory is full."""
+
+    def __init__(self, weights: Mapping[str, Path], filters: int, device: str) -> None:
+        import torch
+
+        if device == "cuda" and not torch.cuda.is_available():
+            raise InputError("This machine has no GPU that PyTorch can use.", "Choose the device 'auto' or 'cpu'.")
+        self.device = device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
+        self.notes: list[str] = []
+        self._weights = weights
+        self._filters = filters
+
+    def load(self, stage: Stage, plane: Plane) -> MSNet:
+        """Return the network of a stage and plane, on the CPU."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        from napari_tumorseg.networks.msnet import MSNet, MSNetConfig
+
+        path = self._weights.get(weight_name(stage, plane))
+        if path is None:
+            raise ModelError(f"The weights {weight_name(stage, plane)} are missing.", "Add the model again: `tumorseg models add FOLDER`.")
+        network = MSNet(MSNetConfig(filters=self._filters, full_size_second_level=stage.full_size_second_level))
+        try:
+            network.load_state_dict(load_file(path))
+        except (OSError, RuntimeError, SafetensorError) as error:
+            raise ModelError(f"{path} does not hold the weights of this network.", "Remove it and add the model again.") from error
+        return network.eval().requires_grad_(False)
+
+    def score(self, network: MSNet, window: Floats) -> Floats:
+        """Return the target's probability (11, H, W) for a window (19, 4, H, W)."""
+        import torch
+
+        with torch.inference_mode():
+            if self.device != "cpu":
+                try:
+                    return self._run(network, window)
+                except torch.OutOfMemoryError:
+                    self.device = "cpu"
+                    self.notes.append("The GPU's memory was full, so the rest ran on the CPU.")
+                    torch.cuda.empty_cache()
+            return self._run(network, window)
+
+    def _run(self, network: MSNet, window: Floats) -> Floats:
+        import torch
+
+        answer = network.to(self.device)(torch.from_numpy(window).to(self.device))
+        probability: Floats = torch.sigmoid(answer).cpu().numpy()
+        return probability
+
+
+class Brats17Cascade:
+    """The cascade as a `Segmenter`.
+
+    Batch statistics are those of one window. With the option ``fusion = true`` the three masks
+    are fused as the authors did for the challenge; without it the core is cut to the whole
+    tumour and the enhancing core to the core.
+
+    Parameters
+    ----------
+    spec : SegmenterSpec
+        Inputs are FLAIR, T1, T1c and T2, in this order. Options: `fusion` (bool, false),
+        `seed` (int, 0: of the noise that fills the background), `min_whole_voxels` (int, 2000:
+        smaller parts of the whole tumour are dropped), `filters` (int, 32).
+    weights : mapping of str to Path
+        Safetensors files by `weight_name`.
+    settings : Settings
+        Not used yet; every backend gets it.
+    """
+
+    def __init__(self, spec: SegmenterSpec, weights: Mapping[str, Path], settings: Settings) -> None:
+        self._spec = spec
+        self._weights = dict(weights)
+        self._settings = settings
+        self._fusion = bool(spec.options.get("fusion", False))
+        self._seed = int(spec.options.get("seed", 0))
+        self._min_whole = int(spec.options.get("min_whole_voxels", 2000))
+
+    @property
+    def spec(self) -> SegmenterSpec:
+        """What it is and needs."""
+        return self._spec
+
+    def predict(self, given: Input, *, device: str = "auto", probabilities: bool = False, progress: Progress | None = None) -> Prediction:
+        """Segment; see `core.segmenter.Segmenter.predict`.
+
+        Raises
+        ------
+        InputError
+            If an image is missing, empty or not finite.
+        ModelError
+            If weights are missing or do not fit.
+        Cancelled
+            If the user stopped it.
+        """
+        progress = progress or Progress()
+        seconds: dict[str, float] = {}
+        networks = _Networks(self._weights, int(self._spec.options.get("filters", 32)), device)
+        progress.update(0.0, "Preparing the images")
+        with _timed(seconds, "prepare"):
+            frame = _Frame(given.grid, self._spec)
+            brain = self._prepare({name: frame.enter(given.images[name]) for name in self._required(given)})
+        found = self._find(brain, networks, progress, seconds)
+        progress.update(0.98, "Writing the labels on the image's grid")
+        with _timed(seconds, "finish"):
+            labels = np.zeros(given.grid.shape, np.uint8)
+            for stage, mask in zip(STAGES, found.masks, strict=True):
+                labels[frame.leave(mask, brain.box) > 0.5] = stage.value
+            labels = remap_values(labels, self._spec.remap)
+            maps = {}
+            if probabilities:
+                for stage, mean in zip(STAGES, found.means, strict=True):
+                    maps[stage.region] = frame.leave(mean, brain.box).astype(np.float16)
+        progress.update(1.0, "Done")
+        return Prediction(labels, maps, device=networks.device, notes=(*networks.notes, *found.notes), seconds=seconds)
+
+    def _required(self, given: Input) -> tuple[str, ...]:
+        missing = [name for name in self._spec.modalities if name not in given.images]
+        if missing:
+            raise InputError(f"{self._spec.name} needs {', '.join(missing)} too.", "Choose a case with all four sequences.")
+        return self._spec.modalities
+
+    def _prepare(self, images: Mapping[str, Floats]) -> _Brain:
+        """Cut to the brain, normalise, and fill the background with noise."""
+        for name, array in images.items():
+            if not np.isfinite(array).all():
+                raise InputError(f"The {name} image holds values that are not finite.", "Export it again from its source.")
+        flair = images[self._spec.modalities[0]]
+        box = bounding_box(flair)
+        if box is None:
+            raise InputError("The FLAIR image is empty.", "Choose another image for FLAIR.")
+        box = box.grown(MARGIN, flair.shape)
+        rng = np.random.default_rng(self._seed)
+        channels = []
+        for name, array in images.items():
+            cut = array[box.slices]
+            values = cut[cut > 0]
+            deviation = float(values.std(dtype=np.float64)) if values.size else 0.0
+            if deviation == 0.0:
+                raise InputError(f"The {name} image has no contrast where the brain is.", f"Choose another image for {name}.")
+            scaled = (cut - np.float32(values.mean(dtype=np.float64))) / np.float32(deviation)
+            channels.append(np.where(cut == 0, rng.standard_normal(cut.shape, dtype=np.float32), scaled))
+        return _Brain(np.stack(channels), flair[box.slices] > 0, box)
+
+    def _find(self, brain: _Brain, networks: _Networks, progress: Progress, seconds: dict[str, float]) -> _Found:
+        """Run the three stages, each inside what the one before has found."""
+        raw: list[Mask] = []
+        clean: list[Mask] = []
+        means: list[Floats] = []
+        crop = Box.whole(brain.mask.shape)
+        for stage in STAGES:
+            with _timed(seconds, stage.region):
+                mean = np.zeros(brain.mask.shape, np.float32)
+                # Without fusion nothing can lie inside an empty mask.
+                if self._fusion or not clean or clean[-1].any():
+                    mean[crop.slices] = self._mean_of_planes(stage, brain.image[:, *crop.slices], networks, progress.part(*stage.share))
+                mean *= brain.mask
+                means.append(mean)
+                raw.append(mean > 0.5)
+                clean.append(self._clean(stage, raw[-1]))
+                crop = _crop_around(clean[-1], crop)
+        if self._fusion:
+            whole, core, enhancing = fuse_nested(raw[0], raw[1], raw[2], min_whole=self._min_whole)
+        else:
+            whole = clean[0]
+            core = clean[1] & whole
+            enhancing = raw[2] & core
+        return _Found((whole, core, enhancing), tuple(means), self._notes(raw[0], whole))
+
+    def _clean(self, stage: Stage, mask: Mask) -> Mask:
+        if stage.region == "WT":
+            return keep_larger_than(close(mask), self._min_whole)
+        return keep_largest_two(close(mask)) if stage.region == "TC" else mask
+
+    def _notes(self, raw: Mask, whole: Mask) -> tuple[str, ...]:
+        notes = [] if whole.any() else ["No tumour was found."]
+        dropped = int(np.count_nonzero(raw & ~whole))
+        if dropped:
+            limit = self._min_whole / 1000
+            notes.append(f"Parts of {limit:.2g} mL or less were left out, as the model's authors did: {dropped / 1000:.2g} mL in all.")
+        return tuple(notes)
+
+    def _mean_of_planes(self, stage: Stage, image: Floats, networks: _Networks, progress: Progress) -> Floats:
+        total = np.zeros(image.shape[1:], np.float32)
+        for number, plane in enumerate(PLANES):
+            part = progress.part(number / len(PLANES), (number + 1) / len(PLANES))
+            network = networks.load(stage, plane)
+
+            def tick(window: int, windows: int, part: Progress = part, plane: Plane = plane) -> None:
+                part.update(window / windows, f"{stage.title}, {plane.name} view: window {window + 1} of {windows}")
+
+            # A stream of its own for each network, so that no result depends on the size of an earlier crop.
+            rng = np.random.default_rng((self._seed, STAGES.index(stage) + 1, number))
+            total += plane_probability(partial(networks.score, network), image, plane, stage.least or plane.brain_frame, rng, tick)
+        return total / np.float32(len(PLANES))
+
+
+def _crop_around(mask: Mask, crop: Box) -> Box:
+    """Return the box of `mask` with a margin, cut to `crop`; `crop` itself when the mask is empty."""
+    box = bounding_box(mask[crop.slices])
+    if box is None:
+        return crop
+    inner = box.grown(MARGIN, crop.shape)
+    z, y, x = crop.start
+    a, b = inner.start, inner.stop
+    return Box((a[0] + z, a[1] + y, a[2] + x), (b[0] + z, b[1] + y, b[2] + x))
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], name: str) -> Iterator[None]:
+    begin = time.perf_counter()
+    yield
+    seconds[name] = round(time.perf_counter() - begin, 3)
