@@ -43,13 +43,23 @@ def check_file(path: Path) -> None:
 
 
 def _check_nrrd(path: Path, head: bytes) -> None:
-    text = head.split(b"\n\n")[0].split(b"\r\n\r\n")[0].decode("utf-8", "replace")
+    end = re.search(rb"\r?\n\r?\n", head)
+    text = head[: end.start() if end else None].decode("utf-8", "replace")
     fields = {key.strip().lower(): value.strip() for key, _, value in (line.partition(":") for line in text.splitlines())}
-    if "0" in fields.get("sizes", "1").split():
-        raise InputError(f"{path.name} holds no voxels: its size is {fields['sizes'].replace(' ', 'x')}.", COPY_AGAIN)
+    sizes = fields.get("sizes", "1")
+    if "0" in sizes.split():
+        raise InputError(f"{path.name} holds no voxels: its size is {sizes.replace(' ', 'x')}.", COPY_AGAIN)
     named = fields.get("data file") or fields.get("datafile") or ""
-    if named and not named.upper().startswith("LIST") and "%" not in named and not (path.parent / named).is_file():
+    if named and (named.upper().startswith("LIST") or "%" in named):
+        return
+    if named and not (path.parent / named).is_file():
         raise InputError(f"{path.name} needs the file {named}, which is not beside it.", "Copy both files into one folder.")
+    skipped = any(fields.get(key, "0") not in ("0", "-1") for key in ("line skip", "lineskip", "byte skip", "byteskip"))
+    if fields.get("encoding", "").lower() in ("gzip", "gz") and not skipped and (named or end):
+        # ITK stops after the last voxel and never meets the checksum.
+        data_file = path.parent / named if named else path
+        start = 0 if named or end is None else end.end()
+        _check_packed(data_file, start, data_file.stat().st_size - start)
 
 
 def _check_meta(path: Path, head: bytes, size: int) -> None:
@@ -91,7 +101,7 @@ def _check_meta(path: Path, head: bytes, size: int) -> None:
         _check_packed(data_file, start, packed or size - start, voxels)
 
 
-def _check_packed(path: Path, start: int, packed: int, voxels: int) -> None:
+def _check_packed(path: Path, start: int, packed: int, voxels: int = 0) -> None:
     unpacker = zlib.decompressobj(wbits=47)  # zlib or gzip
     total = 0
     try:
@@ -102,7 +112,7 @@ def _check_packed(path: Path, start: int, packed: int, voxels: int) -> None:
                 total += len(unpacker.decompress(block))
     except zlib.error:
         raise InputError(f"{path.name} is damaged: its compressed data do not match their checksum.", COPY_AGAIN) from None
-    if not unpacker.eof or total < voxels:
+    if voxels and (total < voxels or not unpacker.eof):
         raise InputError(f"{path.name} is cut short at {megabytes(total, voxels)}.", COPY_AGAIN)
 
 
