@@ -19,6 +19,7 @@ from napari_tumorseg.io.dicom_modality import modality_of, number
 from napari_tumorseg.io.dicom_pixels import PixelReader, is_colour
 from napari_tumorseg.io.dicom_sorting import Layout, Stack, layout_of, stacks_of
 from napari_tumorseg.io.suv import pet_unit, suv_factors
+from napari_tumorseg.io.suv_enhanced import classic_view
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -205,7 +206,6 @@ def _header(first: Dataset, stack: Stack, layout: Layout, sources: Sequence[Fram
 def _units(frames: Sequence[Frame], modality: str, warnings: list[str]) -> tuple[list[float], str]:
     """Return a factor for each plane and the unit of the product."""
     plain = [1.0] * len(frames)
-    first = frames[0].dataset
     if modality == "CT":
         kind = str(_rescale_type(frames[0]) or "HU").upper()
         if kind != "HU":
@@ -213,14 +213,12 @@ def _units(frames: Sequence[Frame], modality: str, warnings: list[str]) -> tuple
         return plain, "HU" if kind == "HU" else ""
     if modality != "PET":
         return plain, ""
-    if frames[0].index is not None:
-        warnings.append("SUV is not computed for enhanced multi-frame PET; the values stay in the unit of the file.")
-        return plain, pet_unit(first)
+    described = [frame.dataset if frame.index is None else classic_view(frame.dataset, frame.index) for frame in frames]
     try:
-        scale = suv_factors([frame.dataset for frame in frames])
+        scale = suv_factors(described)
     except InputError as error:
         warnings.append(str(error))
-        return plain, pet_unit(first)
+        return plain, pet_unit(described[0])
     warnings += scale.notes
     return list(scale.factors), "SUV"
 

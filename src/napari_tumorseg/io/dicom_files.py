@@ -69,17 +69,23 @@ def listening(notes: list[str] | None = None) -> Iterator[None]:
     pydicom quotes attribute values, so its own words could show whose images these are and are
     never passed on.
     """
-    with warnings.catch_warnings(record=True) as heard:
-        warnings.simplefilter("always")
+    heard: list[str] = []
+    with warnings.catch_warnings():
+        # Both libraries use this category alone; others keep their meaning.
+        warnings.filterwarnings("always", category=UserWarning)
+        show = warnings.showwarning
+
+        def hear(message: Warning | str, category: type[Warning], *rest: Any, **named: Any) -> None:
+            if issubclass(category, UserWarning):
+                heard.append(str(message))
+            else:
+                show(message, category, *rest, **named)
+
+        warnings.showwarning = hear
         yield
-    for warning in heard:
-        library = {"pydicom", "highdicom"} & set(Path(warning.filename).parts)
-        if not library:
-            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-        elif notes is not None and not _HARMLESS.search(str(warning.message)):
-            text = "Some attributes break the DICOM standard; the images were read all the same."
-            if text not in notes:
-                notes.append(text)
+    text = "Some attributes break the DICOM standard; the images were read all the same."
+    if notes is not None and text not in notes and any(not _HARMLESS.search(message) for message in heard):
+        notes.append(text)
 
 
 def _looks_like_dicom(path: Path) -> tuple[bool, bool]:
@@ -115,7 +121,7 @@ def read_dataset(path: Path, *, pixels: bool = False, notes: list[str] | None = 
         If it is DICOM but cut short or unreadable.
     """
     import pydicom
-    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+    from pydicom.uid import UID, ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
     try:
         dicom, bare = _looks_like_dicom(path)
@@ -127,6 +133,8 @@ def read_dataset(path: Path, *, pixels: bool = False, notes: list[str] | None = 
     except OSError as error:
         if isinstance(error, FileNotFoundError):
             raise InputError(f"{path.name} is not there.", "Check the path.") from error
+        if error.errno is None:  # pydicom's own, at the end of the file inside a sequence
+            raise InputError(f"{path.name} is damaged or cut short.", "Copy it again from its source.") from error
         raise InputError(
             f"{path.name} cannot be read: {error.strerror or error}.", "Check the drive and your rights to the file."
         ) from error
@@ -138,6 +146,9 @@ def read_dataset(path: Path, *, pixels: bool = False, notes: list[str] | None = 
         if bare:
             return None
         raise InputError(f"{path.name} is damaged or cut short: it does not say what it holds.", "Copy it again from its source.")
+    if "Image Storage" in UID(str(dataset.get("SOPClassUID", ""))).name and "Rows" not in dataset:
+        # pydicom takes the end of the file for the end of the attributes.
+        raise InputError(f"{path.name} is damaged or cut short: it ends before its pixels.", "Copy it again from its source.")
     if "TransferSyntaxUID" not in dataset.file_meta:
         implicit, little = dataset.original_encoding
         dataset.file_meta.TransferSyntaxUID = (

@@ -175,6 +175,10 @@ def _enhanced(header: Header, index: int) -> Frame:
     }
     slope = find("PixelValueTransformationSequence", "RescaleSlope")
     intercept = find("PixelValueTransformationSequence", "RescaleIntercept")
+    if str(dataset.get("Modality", "")) == "PT" and find("RealWorldValueMappingSequence", "RealWorldValueSlope") is not None:
+        # In enhanced PET this mapping, not the pixel value transformation, leads to Bq/mL.
+        slope = find("RealWorldValueMappingSequence", "RealWorldValueSlope")
+        intercept = find("RealWorldValueMappingSequence", "RealWorldValueIntercept")
     return _frame(
         header,
         index,

@@ -94,7 +94,9 @@ def _read(
 ) -> MaskVersion:
     kind = str(dataset.get("SegmentationType", "") or "").upper()
     if kind not in ("BINARY", "FRACTIONAL", "LABELMAP"):
-        raise InputError(f"{name} is a segmentation of type {kind or 'unknown'}.", "Export it as binary, fractional or label map.")
+        if not kind:
+            raise InputError(f"{name} is damaged or cut short: it does not say its SegmentationType.", "Copy it again from its source.")
+        raise InputError(f"{name} is a segmentation of type {kind}.", "Export it as binary, fractional or label map.")
     segments = _segments(dataset)
     if not segments:
         raise InputError(f"{name} describes no segment.", "Export it again from its source.")

@@ -141,6 +141,10 @@ def read_rtstruct(
 def _read(
     dataset: Dataset, name: str, reference: Volume, on_overlap: Overlap, schema: LabelSchema | None, wanted: Sequence[str] | None
 ) -> MaskVersion:
+    if "StructureSetROISequence" not in dataset or "ROIContourSequence" not in dataset:
+        raise InputError(
+            f"{name} holds no regions; it may be cut short.", "Choose a structure set with outlined regions, or copy it again."
+        )
     described = _regions(dataset)
     if wanted is not None:
         known = [s.name for s in described.values()]

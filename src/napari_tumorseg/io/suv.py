@@ -217,7 +217,7 @@ def _missing_times(datasets: Sequence[Dataset], correction: str) -> list[str]:
         known = _datetime(datasets[0].get("DecayCorrectionDateTime")) or _moment(datasets[0], "Series")
         if known is None and all(_moment(d, "Acquisition") is None for d in datasets):
             missing.append(
-                "SeriesDate and SeriesTime (0008,0021 and 0008,0031) or AcquisitionDate and AcquisitionTime (0008,0022 and 0008,0032)"
+                "SeriesDate (0008,0021) and SeriesTime (0008,0031), or AcquisitionDate (0008,0022) and AcquisitionTime (0008,0032)"
             )
     return missing
 
