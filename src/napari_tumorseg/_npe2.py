@@ -8,7 +8,7 @@ from typing import Any
 
 from napari_tumorseg._layers import LayerData
 
-__all__ = ["get_reader", "sample_case", "write_image", "write_labels"]
+__all__ = ["get_reader", "is_mask_file", "sample_case", "write_image", "write_labels"]
 
 PathOrPaths = str | Sequence[str]
 Reader = Callable[[PathOrPaths], list[LayerData]]
@@ -34,14 +34,13 @@ def get_reader(path: PathOrPaths) -> Reader | None:
 def read_layers(path: PathOrPaths) -> list[LayerData]:
     """Read images and masks; masks are shown on the grid of their file.
 
-    A file counts as a mask when its format holds nothing else, or its name says so ("seg", "mask",
-    "label") and its values are labels.
+    A file counts as a mask when its format holds nothing else, or its name says so ("seg", "mask").
     """
     from napari_tumorseg._layers import mask_to_layer, volume_to_layers
     from napari_tumorseg.io import registry
 
     paths = [Path(p) for p in ([path] if isinstance(path, str) else path)]
-    masks = [p for p in paths if p.is_file() and _is_mask(p)]
+    masks = [p for p in paths if is_mask_file(p)]
     volumes = [volume for p in paths if p not in masks for volume in registry.read_images(p)]
     layers = [layer for volume in volumes for layer in volume_to_layers(volume)]
     for file in masks:
@@ -51,15 +50,18 @@ def read_layers(path: PathOrPaths) -> list[LayerData]:
     return layers
 
 
-def _is_mask(path: Path) -> bool:
-    import re
-
-    from napari_tumorseg.io.names import stem_of
+def is_mask_file(path: Path) -> bool:
+    """Whether a path is a mask: by its format where that holds nothing else, otherwise by its name."""
+    from napari_tumorseg.core.errors import InputError
+    from napari_tumorseg.io.modality import is_mask_name
     from napari_tumorseg.io.registry import format_of
 
-    if format_of(path) in ("dicom-seg", "rtstruct") or ".seg." in path.name.lower():
-        return True
-    return bool(re.search(r"(^|[^a-z])(seg|mask|labels?)([^a-z]|$)", stem_of(path).lower()))
+    if not path.is_file():
+        return False
+    try:
+        return format_of(path) in ("dicom-seg", "rtstruct") or is_mask_name(path)
+    except InputError:
+        return False
 
 
 def write_labels(path: str, data: Any, meta: dict[str, Any]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Cancelled", "ConflictError", "GeometryError", "InputError", "ModelError", "OutputError", "TumorSegError"]
+__all__ = ["Cancelled", "ConflictError", "GeometryError", "InputError", "ModelError", "OutputError", "OverlapError", "TumorSegError"]
 
 
 class TumorSegError(Exception):
@@ -37,6 +37,10 @@ class InputError(TumorSegError):
 
 class GeometryError(InputError):
     """Two grids that must agree do not, or a grid is not usable."""
+
+
+class OverlapError(InputError):
+    """The segments of a mask overlap, and nobody has said which wins."""
 
 
 class OutputError(TumorSegError):

@@ -17,11 +17,12 @@ import numpy.typing as npt
 from napari.layers import Labels
 from napari.layers.labels._labels_utils import get_contours
 from napari.layers.labels.labels import _MaskedPaintAtom
-from qtpy.QtWidgets import QMainWindow, QWidget
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 from napari_tumorseg.core.grid import Box
 
-__all__ = ["Edit", "LabelsHook", "add_dock", "canvas_widget", "main_window", "raise_dock"]
+__all__ = ["Edit", "HookCalls", "LabelsHook", "add_dock", "canvas_widget", "main_window", "prefer_height", "prefer_width", "raise_dock"]
 
 Array = npt.NDArray[Any]
 
@@ -230,20 +231,32 @@ def canvas_widget(viewer: Any) -> QWidget:
     return widget
 
 
-def add_dock(viewer: Any, widget: QWidget, name: str, area: str, *, stretch: bool = False) -> QWidget:
-    """Dock a widget below napari's window once, and return its dock."""
-    known = viewer.window.dock_widgets
-    if name in known:
-        return raise_dock(known[name])
-    dock: QWidget = viewer.window.add_dock_widget(widget, name=name, area=area, add_vertical_stretch=stretch)
+def add_dock(viewer: Any, widget: QWidget, name: str, area: str) -> QWidget:
+    """Dock a widget below or beside napari's canvas and return its dock."""
+    dock: QWidget = viewer.window.add_dock_widget(widget, name=name, area=area, add_vertical_stretch=False)
     return dock
 
 
-def raise_dock(widget: QWidget) -> QWidget:
-    """Show the dock that holds `widget` and return it."""
-    dock = widget
-    while dock.parentWidget() is not None and not dock.inherits("QDockWidget"):
+def prefer_height(viewer: Any, dock: QWidget, height_px: int) -> None:
+    """Give a dock below the canvas its height; the corners go to the docks at the sides."""
+    window = main_window(viewer)
+    window.setCorner(Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea)
+    window.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
+    if isinstance(dock, QDockWidget):
+        window.resizeDocks([dock], [height_px], Qt.Orientation.Vertical)
+
+
+def prefer_width(viewer: Any, dock: QWidget, width_px: int) -> None:
+    """Give a dock beside the canvas its width."""
+    if isinstance(dock, QDockWidget):
+        main_window(viewer).resizeDocks([dock], [width_px], Qt.Orientation.Horizontal)
+
+
+def raise_dock(widget: QWidget) -> None:
+    """Show the dock that holds `widget` before others."""
+    dock: QWidget | None = widget
+    while dock is not None and not isinstance(dock, QDockWidget):
         dock = dock.parentWidget()
-    dock.show()
-    dock.raise_()
-    return dock
+    if dock is not None:
+        dock.show()
+        dock.raise_()

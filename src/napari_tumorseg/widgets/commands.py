@@ -1,0 +1,182 @@
+"""Commands with their keys: in the dock's menu, in napari's menus and in its shortcut settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any
+
+from app_model.types import KeyBinding
+from napari.components.viewer_model import ViewerModel
+from napari.settings import get_settings
+from napari.utils.action_manager import action_manager
+from napari.utils.interactions import Shortcut
+
+__all__ = ["COMMANDS", "Command", "register"]
+
+_PREFIX = "napari-tumorseg"
+
+
+@dataclass(frozen=True)
+class Command:
+    """Something the user can do by a key.
+
+    Attributes
+    ----------
+    name : str
+        Last part of its id in the manifest.
+    title : str
+        What the user reads.
+    key : str
+        As in the manifest, e.g. "Shift+N"; "" for none.
+    run : callable
+        Takes the viewer. A generator function runs to its `yield` while the key is held.
+    """
+
+    name: str
+    title: str
+    key: str
+    run: Callable[[Any], Any]
+
+    @property
+    def keys_text(self) -> str:
+        """The key as this system writes it."""
+        return str(Shortcut(KeyBinding.from_str(self.key))) if self.key else ""
+
+
+def _session(viewer: Any) -> Any:
+    from napari_tumorseg.widgets.session import Session
+
+    return Session.of(viewer)
+
+
+def next_sequence(viewer: ViewerModel) -> None:
+    """Show the next sequence."""
+    _session(viewer).view.step_sequence(1)
+
+
+def previous_sequence(viewer: ViewerModel) -> None:
+    """Show the previous sequence."""
+    _session(viewer).view.step_sequence(-1)
+
+
+def next_lesion(viewer: ViewerModel) -> None:
+    """Go to the next lesion."""
+    _session(viewer).step_lesion(1)
+
+
+def previous_lesion(viewer: ViewerModel) -> None:
+    """Go to the previous lesion."""
+    _session(viewer).step_lesion(-1)
+
+
+def hide_mask(viewer: ViewerModel) -> Generator[None, None, None]:
+    """Hide the mask while the key is held."""
+    active = _session(viewer).active
+    layer = active.view.layer if active is not None and active.view is not None else None
+    if layer is not None:
+        layer.visible = False
+    yield
+    if layer is not None:
+        layer.visible = True
+
+
+def toggle_mask(viewer: ViewerModel) -> None:
+    """Hide the mask or show it again; what the menu does, where no key is held."""
+    active = _session(viewer).active
+    if active is not None and active.view is not None:
+        active.view.layer.visible = not active.view.layer.visible
+
+
+def toggle_outline(viewer: ViewerModel) -> None:
+    """Show the mask as outline or filled."""
+    active = _session(viewer).active
+    if active is not None and active.view is not None:
+        active.view.outlined = not active.view.outlined
+
+
+def accept_mask(viewer: ViewerModel) -> None:
+    """Accept the mask."""
+    _session(viewer).accept()
+
+
+def save_mask(viewer: ViewerModel) -> None:
+    """Save the mask as the step Save says."""
+    from napari_tumorseg.widgets.launch import open_dock
+    from napari_tumorseg.widgets.step_save import SaveStep
+
+    open_dock(viewer).findChild(SaveStep).run()
+
+
+def show_axial(viewer: ViewerModel) -> None:
+    """Show the axial plane."""
+    _session(viewer).view.show_plane("axial")
+
+
+def show_coronal(viewer: ViewerModel) -> None:
+    """Show the coronal plane."""
+    _session(viewer).view.show_plane("coronal")
+
+
+def show_sagittal(viewer: ViewerModel) -> None:
+    """Show the sagittal plane."""
+    _session(viewer).view.show_plane("sagittal")
+
+
+def show_3d(viewer: ViewerModel) -> None:
+    """Show the 3-D view from the front."""
+    _session(viewer).view.show_plane("3-D")
+
+
+def about(viewer: ViewerModel) -> None:
+    """Show what this program is, its version and its licence."""
+    from napari_tumorseg.widgets.about import show_about
+
+    show_about(viewer)
+
+
+def _label(number: int) -> Callable[[ViewerModel], None]:
+    def choose(viewer: ViewerModel) -> None:
+        active = _session(viewer).active
+        if active is not None and active.view is not None and number <= len(active.document.schema.labels):
+            active.view.layer.selected_label = active.document.schema.labels[number - 1].value
+
+    # napari tells keys apart by the names of their functions.
+    choose.__name__ = f"label_{number}"
+    choose.__doc__ = f"Draw with label {number} of the list."
+    return choose
+
+
+label_1, label_2, label_3, label_4 = (_label(n) for n in (1, 2, 3, 4))
+
+COMMANDS: tuple[Command, ...] = (
+    Command("next_sequence", "Next sequence", "W", next_sequence),
+    Command("previous_sequence", "Previous sequence", "Q", previous_sequence),
+    Command("next_lesion", "Next lesion", "N", next_lesion),
+    Command("previous_lesion", "Previous lesion", "Shift+N", previous_lesion),
+    Command("hide_mask", "Hide the mask while held", "H", hide_mask),
+    Command("toggle_outline", "Outline or fill", "Shift+O", toggle_outline),
+    Command("label_1", "Draw with the first label", "Alt+1", label_1),
+    Command("label_2", "Draw with the second label", "Alt+2", label_2),
+    Command("label_3", "Draw with the third label", "Alt+3", label_3),
+    Command("label_4", "Draw with the fourth label", "Alt+4", label_4),
+    Command("show_axial", "Axial plane", "Ctrl+1", show_axial),
+    Command("show_coronal", "Coronal plane", "Ctrl+2", show_coronal),
+    Command("show_sagittal", "Sagittal plane", "Ctrl+3", show_sagittal),
+    Command("show_3d", "3-D view from the front", "Ctrl+4", show_3d),
+    Command("accept_mask", "Accept the mask", "Ctrl+Alt+A", accept_mask),
+    Command("save_mask", "Save the mask", "Ctrl+Alt+M", save_mask),
+    Command("about", "About Tumour segmentation", "", about),
+)
+
+
+def register() -> None:
+    """Make the commands known to napari's shortcut settings, with the user's keys where there are any."""
+    chosen = get_settings().shortcuts.shortcuts
+    for command in COMMANDS:
+        name = f"{_PREFIX}:{command.name}"
+        if not command.key or name in action_manager._actions:
+            continue
+        action_manager.register_action(name, command.run, command.title, ViewerModel)
+        for key in chosen.get(name, [KeyBinding.from_str(command.key)]):
+            action_manager.bind_shortcut(name, key)
