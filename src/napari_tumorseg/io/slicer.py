@@ -140,6 +140,8 @@ def labels_of_segments(
     """
     known = [s for s in segments if 0 <= s.layer < len(layers)]
     known += _unnamed(layers, known)
+    if not known:
+        return to_labels(layers[0], name), schema or choose_schema((), "", declared)
     present = [s for s in known if _where(layers, s).any()]
     if schema is not None:
         targets = _by_name(present, schema) or _by_value(present, schema, name)
@@ -200,8 +202,6 @@ def _preset(segments: Sequence[Segment], declared: str) -> LabelSchema | None:
 
 def _made(segments: Sequence[Segment], layers: int) -> LabelSchema:
     """Return a schema with one label per segment, in their order; values stay where they are unique."""
-    if not segments:
-        return choose_schema(())
     values = [s.value for s in segments]
     if len(set(values)) != len(values) or 0 in values or (layers > 1 and max(values) > 65535):
         values = list(range(1, len(segments) + 1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import struct
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,7 +71,7 @@ def count_pages(path: Path) -> int:
     try:
         with _listening(), tifffile.TiffFile(path) as file:
             return len(file.pages)
-    except tifffile.TiffFileError:
+    except (tifffile.TiffFileError, struct.error):
         raise _no_tiff(path) from None
     except OSError as error:
         raise unreadable(path, error) from error
@@ -103,7 +104,7 @@ def read_pages(path: Path) -> Pages:
                 len(file.series) > 1
             )
             return Pages(data, series.axes, _spacing(file), description, warnings)
-    except tifffile.TiffFileError:
+    except (tifffile.TiffFileError, struct.error):
         raise _no_tiff(path) from None
     except OSError as error:
         raise unreadable(path, error) from error
@@ -124,7 +125,7 @@ def _no_tiff(path: Path) -> InputError:
 def _check_complete(path: Path, series: Any, size: int, heard: list[str]) -> None:
     """Raise `InputError` when pages or parts of them lie beyond the end; tifffile would fill them with zeros."""
     needed = 0
-    missing = any("corrupt" in words or "invalid page offset" in words or "invalid offset" in words for words in heard)
+    missing = any("corrupt" in words or re.search("invalid (page |value )?offset", words) for words in heard)
     for page in series.pages:
         if page is None:
             missing = True
@@ -136,7 +137,7 @@ def _check_complete(path: Path, series: Any, size: int, heard: list[str]) -> Non
     if needed > size:
         raise InputError(f"{path.name} is cut short at {megabytes(size, needed)}.", COPY_AGAIN)
     if missing:
-        raise InputError(f"{path.name} is cut short: the list of its pages is not whole.", COPY_AGAIN)
+        raise InputError(f"{path.name} is cut short: its pages or their description are not whole.", COPY_AGAIN)
 
 
 def _description(file: Any) -> str:
