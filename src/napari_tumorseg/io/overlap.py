@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from napari_tumorseg.core.errors import InputError
+from napari_tumorseg.core.errors import InputError, OverlapError
 
 __all__ = ["Overlap", "Painter"]
 
@@ -71,7 +71,7 @@ class Painter:
         named = {value: self._names[segment] for segment, value in self.values.items()}
         pairs = [f"{named[a]} and {named[b]} ({count} voxels)" for (a, b), count in sorted(self._clashes.items())]
         more = f" and {len(pairs) - 4} more pairs" if len(pairs) > 4 else ""
-        raise InputError(
+        raise OverlapError(
             f"{name} has segments that overlap: {', '.join(pairs[:4])}{more}.",
             "Choose which wins: the 'first' or the 'last' in the file.",
         )
