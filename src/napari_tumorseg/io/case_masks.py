@@ -75,7 +75,7 @@ def _placed(
     same = [c for c in everything if fits(mask.grid, c[2].grid)]
     for index, key, volume in [*same, *everything]:
         try:
-            return index, key, mask_on_grid(mask, volume.grid, path.name, volume.name, allow_part="segments" in mask.header)
+            return index, key, mask_on_grid(mask, volume.grid, path.name, volume.name, allow_part=bool(mask.header.get("may_be_cut")))
         except GeometryError:
             continue
     sizes = ", ".join(dict.fromkeys(f"{volume.name} ({size_text(volume.grid)})" for _, _, volume in everything))

@@ -239,8 +239,11 @@ def _case_name(given: Sequence[Path], visits: Sequence[Visit]) -> str:
 
 
 def _shared_start(names: Sequence[str]) -> str:
-    letters = zip(*names, strict=False)
-    return "".join(column[0] for column in itertools.takewhile(lambda column: len(set(column)) == 1, letters))
+    """Return the words that all names begin with: "CASE-1" for "CASE-1_t1" and "CASE-1_t2"."""
+    letters = itertools.takewhile(lambda column: len(set(column)) == 1, zip(*names, strict=False))
+    start = "".join(column[0] for column in letters)
+    cut_inside_a_word = any(name[len(start) : len(start) + 1].isalnum() for name in names)
+    return re.sub(r"[^-_. ]+$", "", start) if cut_inside_a_word else start
 
 
 def _names_patient(name: str, dicom_file: Path) -> bool:

@@ -93,7 +93,7 @@ def read_mask(path: Path, schema: LabelSchema | None = None, *, on_overlap: Over
     -------
     MaskVersion
         uint8, or uint16 where a value is above 255. `header["segments"]` holds the segments of a
-        Slicer file.
+        Slicer file, `header["may_be_cut"]` whether Slicer wrote it.
 
     Raises
     ------
@@ -108,6 +108,8 @@ def read_mask(path: Path, schema: LabelSchema | None = None, *, on_overlap: Over
         layers = [arrays.to_labels(layer, path.name) for layer in stored.data]
         labels, chosen = slicer.labels_of_segments(layers, segments, path.name, schema, on_overlap, declared)
         header["segments"] = segments
+        # Slicer cuts a segmentation to what it covers; we write whole ones.
+        header["may_be_cut"] = _STAMP_KEY not in stored.metadata
     elif len(stored.data) > 1:
         raise InputError(f"{path.name} holds {len(stored.data)} volumes or components; a mask is one.", "Choose a 3-D mask.")
     else:

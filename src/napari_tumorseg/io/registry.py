@@ -167,7 +167,7 @@ def read_mask(
     if reference is None:
         return mask
     # 3D Slicer cuts a segmentation to the part of the image that it covers.
-    return mask_on_grid(mask, reference.grid, path.name, reference.name or "its image", allow_part="segments" in mask.header)
+    return mask_on_grid(mask, reference.grid, path.name, reference.name or "its image", allow_part=bool(mask.header.get("may_be_cut")))
 
 
 def write_image(path: Path, volume: Volume) -> Path:
