@@ -59,6 +59,7 @@ time; CPU seconds are added over the cores and say more where other work ran bes
 
 
 def dice(a: np.ndarray, b: np.ndarray) -> float:
+    """Return the Dice overlap of two boolean arrays."""
     total = np.count_nonzero(a) + np.count_nonzero(b)
     return 2 * np.count_nonzero(a & b) / total if total else 1.0
 
@@ -70,6 +71,7 @@ def load_model(weights: Path, folder: Path) -> Segmenter:
 
 
 def run_case(model: Segmenter, folder: Path, progress: Progress) -> dict[str, Any]:
+    """Segment one case and return its row."""
     point = read_case(folder).latest
     reference = point.masks["seg"][-1].labels
     given = Input({m: np.asarray(point.volumes[m].data, np.float32) for m in model.spec.modalities}, point.volumes["T1c"].grid)
@@ -89,10 +91,12 @@ def run_case(model: Segmenter, folder: Path, progress: Progress) -> dict[str, An
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
+    """Return the rows that are finished."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
 
 
 def table(rows: list[dict[str, Any]]) -> Iterator[str]:
+    """Give the lines of the Markdown table."""
     for row in sorted(rows, key=lambda r: r["case"]):
         earlier = " / ".join(f"{v:.3f}" for v in EARLIER.get(row["case"], ()))
         dices = " | ".join(f"{v:.3f}" for v in (*row["cascade"], *row["fusion"]))
@@ -103,6 +107,7 @@ def table(rows: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def main() -> None:
+    """Run the cases that have no row yet."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("TUMORSEG_TEST_DATA") or ROOT.parent / "shared" / "data"))
     parser.add_argument("--rows", type=Path, default=ROOT / "runs" / "brats17_cascade.jsonl")

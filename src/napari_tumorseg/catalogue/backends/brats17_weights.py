@@ -1,8 +1,9 @@
-"""The published arrays of the BraTS 2017 cascade, turned into the weights that `brats17-cascade` reads.
+"""The published networks of the BraTS 2017 cascade, turned into the weights that `brats17-cascade` reads.
 
-Each of the nine networks is published as one npz file. Every name, shape and type in it is
-checked; nothing is unpickled. The result is the same to the last bit on every machine, so
-that the model's card can name its hash.
+Each of the nine networks is published as a TensorFlow checkpoint; its tensors may also come as
+an npz file. Every name, shape and type is checked, nothing is unpickled and no TensorFlow is
+needed. The result is the same to the last bit on every machine, so that the model's card can
+name its hash.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from napari_tumorseg.catalogue.backends.tensor_bundle import read_bundle
 from napari_tumorseg.catalogue.card import read_spec
 from napari_tumorseg.catalogue.weights import sha256_of
 from napari_tumorseg.core.errors import InputError
@@ -44,8 +46,8 @@ def _network_name(stage: Stage, plane: Plane) -> str:
 
 
 def source_name(stage: Stage, plane: Plane) -> str:
-    """Return the name of the published file of a network, e.g. "msnet_wt32_20000.npz"."""
-    return f"msnet_{_network_name(stage, plane).lower()}_20000.npz"
+    """Return the name of a published network, e.g. "msnet_wt32_20000"; ".npz" or ".ckpt.index" follows."""
+    return f"msnet_{_network_name(stage, plane).lower()}_20000"
 
 
 def _networks() -> Iterator[tuple[Stage, Plane]]:
@@ -53,8 +55,8 @@ def _networks() -> Iterator[tuple[Stage, Plane]]:
 
 
 def recognises(folder: Path) -> bool:
-    """Whether `folder` holds at least one of the published files, by name."""
-    return any((folder / source_name(stage, plane)).is_file() for stage, plane in _networks())
+    """Whether `folder` holds at least one of the published networks, by name."""
+    return any((folder / f"{source_name(*which)}{end}").is_file() for which in _networks() for end in (".npz", ".ckpt.index"))
 
 
 def published_shapes(full_size_second_level: bool) -> dict[str, tuple[int, ...]]:
@@ -147,39 +149,53 @@ def convert_arrays(arrays: Arrays) -> bytes:
     return struct.pack("<Q", len(text)) + text + b"".join(body)
 
 
-def read_arrays(path: Path, stage: Stage, plane: Plane) -> dict[str, npt.NDArray[np.float32]]:
-    """Read a published file.
+def read_arrays(folder: Path, stage: Stage, plane: Plane) -> Arrays:
+    """Read a published network from its npz file, or from its checkpoint where there is none.
 
     Returns
     -------
-    dict of str to numpy.ndarray
+    mapping of str to numpy.ndarray
         By published name without the network's name.
 
     Raises
     ------
     InputError
-        If the file is not there or not exactly what was published for this stage and plane.
+        If the network is not there or not exactly what was published for this stage and plane.
     """
+    name = source_name(stage, plane)
     prefix = f"MSNet_{_network_name(stage, plane)}/"
-    wanted = published_shapes(stage.full_size_second_level)
+    shapes = published_shapes(stage.full_size_second_level)
+    wanted = {prefix + tensor for tensor in shapes}
+    path = folder / f"{name}.npz"
+    if path.is_file():
+        found = _read_npz(path, wanted)
+    elif (folder / f"{name}.ckpt.index").is_file():
+        path = folder / f"{name}.ckpt"
+        # A checkpoint also holds the state of the optimiser, which is passed over.
+        found = read_bundle(path, wanted)
+        _check_names(path, wanted, set(found))
+    else:
+        raise InputError(f"{name}.npz or {name}.ckpt.index is not in {folder}.", "All nine published networks are needed.")
+    arrays = {tensor: found[prefix + tensor] for tensor in shapes}
+    for tensor, shape in shapes.items():
+        array = arrays[tensor]
+        if array.shape != shape or array.dtype != np.float32:
+            raise InputError(f"{path.name}: {prefix}{tensor} is {array.dtype} {array.shape}, published was float32 {shape}.", _HINT)
+        if not np.isfinite(array).all():
+            raise InputError(f"{path.name}: {prefix}{tensor} holds values that are not finite.", _HINT)
+    return arrays
+
+
+def _read_npz(path: Path, wanted: set[str]) -> Arrays:
     try:
         with zipfile.ZipFile(path) as archive:
             if sum(member.file_size for member in archive.infolist()) > _LARGEST_BYTES:
                 raise InputError(f"{path.name} is larger than the published file.", _HINT)
         with np.load(path, allow_pickle=False) as archive:
-            _check_names(path, {prefix + name for name in wanted}, set(archive.files))
-            arrays = {name: np.asarray(archive[prefix + name]) for name in wanted}
-    except FileNotFoundError:
-        raise InputError(f"{path.name} is not in {path.parent}.", "All nine published files are needed.") from None
+            _check_names(path, wanted, set(archive.files))
+            return {name: np.asarray(archive[name]) for name in wanted}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{path.name} is not a file of plain arrays: {error}.", _HINT) from None
-    for name, shape in wanted.items():
-        array = arrays[name]
-        if array.shape != shape or array.dtype != np.float32:
-            raise InputError(f"{path.name}: {prefix}{name} is {array.dtype} {array.shape}, published was float32 {shape}.", _HINT)
-        if not np.isfinite(array).all():
-            raise InputError(f"{path.name}: {prefix}{name} holds values that are not finite.", _HINT)
-    return arrays
 
 
 def _check_names(path: Path, wanted: set[str], found: set[str]) -> None:
@@ -189,12 +205,12 @@ def _check_names(path: Path, wanted: set[str], found: set[str]) -> None:
 
 
 def import_folder(folder: Path, model_dir: Path) -> str:
-    """Convert the nine published files in `folder` into the user's model folder.
+    """Convert the nine published networks in `folder` into the user's model folder.
 
     Parameters
     ----------
     folder : Path
-        Holds the npz files under their published names.
+        Holds the checkpoints (index and data files) or npz files under their published names.
     model_dir : Path
         The user's folder of models; the weights go to `brats17-cascade` in it.
 
@@ -206,7 +222,7 @@ def import_folder(folder: Path, model_dir: Path) -> str:
     Raises
     ------
     InputError
-        If a file is missing or is not what was published, or the model is already there.
+        If a network is missing or is not what was published, or the model is already there.
     OutputError
         If the model folder cannot be written.
     """
@@ -219,10 +235,9 @@ def import_folder(folder: Path, model_dir: Path) -> str:
     make_folder(model_dir)
     with atomic_folder(target) as temporary:
         for stage, plane in _networks():
-            source = folder / source_name(stage, plane)
             file = temporary / weight_name(stage, plane)
-            file.write_bytes(convert_arrays(read_arrays(source, stage, plane)))
+            file.write_bytes(convert_arrays(read_arrays(folder, stage, plane)))
             if sha256_of(file) != hashes[file.name]:
-                raise InputError(f"{source.name} does not hold the published numbers.", _HINT)
+                raise InputError(f"{source_name(stage, plane)} does not hold the published numbers.", _HINT)
         shutil.copyfile(card / spec.licence_file, temporary / spec.licence_file)
     return MODEL
