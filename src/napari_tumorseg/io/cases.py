@@ -77,8 +77,8 @@ def read_case(
     """
     progress = progress or Progress()
     given = [Path(paths)] if isinstance(paths, str | os.PathLike) else [Path(p) for p in paths]
-    chosen = dict(modalities or {})
-    given += [p for p in map(Path, chosen.values()) if p.is_absolute() and p.is_file() and not _inside(p, given)]
+    chosen = {modality: _located(wanted, given) for modality, wanted in (modalities or {}).items()}
+    given += [p for p in chosen.values() if isinstance(p, Path) and p.exists() and not _inside(p, given)]
     if not given:
         raise InputError("No file or folder was given.", "Choose a case folder or its images.")
     for path in given:
@@ -99,6 +99,14 @@ def read_case(
         raise InputError(f"{given[0].name} holds no image.", NOTHING_HINT)
     timepoints.sort(key=lambda point: point.date or dt.date.min)
     return Case(_case_name(given, visits), tuple(timepoints))
+
+
+def _located(wanted: str | Path, given: Sequence[Path]) -> str | Path:
+    """Return the path of a file or folder chosen by hand, or its name where it is the name of an image."""
+    for folder in given:
+        if folder.is_dir() and (folder / wanted).exists():
+            return folder / wanted
+    return Path(wanted) if Path(wanted).exists() else wanted
 
 
 def _inside(path: Path, given: Sequence[Path]) -> bool:

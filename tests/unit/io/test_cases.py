@@ -71,6 +71,15 @@ def test_any_files_with_modalities_chosen_by_hand(tmp_path: Path) -> None:
         read_case(tmp_path, modalities={"T1": "scan9.nii"})
 
 
+def test_a_file_chosen_by_hand_is_looked_for_in_the_case_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image(tmp_path / "case" / "scan.nii.gz", 1)
+    image(tmp_path / "elsewhere" / "scan.nii.gz", 2)
+    image(tmp_path / "elsewhere" / "other.nii.gz", 3)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    case = read_case(tmp_path / "case", modalities={"T1c": "scan.nii.gz", "T2": "other.nii.gz"})
+    assert {key: int(v.data.max()) for key, v in case.latest.volumes.items()} == {"T1c": 1, "T2": 3}
+
+
 def test_the_choice_by_hand_wins_over_names(tmp_path: Path) -> None:
     image(tmp_path / "t1c.nii", 1)
     image(tmp_path / "t1c_mask_corrected.nii", 2)

@@ -157,6 +157,17 @@ def test_a_mask_somewhere_else_is_refused(tmp_path: Path, suffix: str) -> None:
         registry.read_mask(path, reference=Volume(np.zeros(SHAPE), Grid(SHAPE, affine), name="flair"))
 
 
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_write_protected_mask_is_kept(tmp_path: Path, suffix: str) -> None:
+    path = registry.write_mask(tmp_path / f"m{suffix}", a_mask())
+    old = path.read_bytes()
+    path.chmod(0o444)
+    with pytest.raises(OutputError, match="is read-only and was not replaced"):
+        registry.write_mask(path, a_mask())
+    assert path.read_bytes() == old
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_dicom_masks_need_their_images(tmp_path: Path) -> None:
     contours = dicom_file(tmp_path / "rs.dcm", RTStructureSetStorage)
     with pytest.raises(InputError, match="need their images"):
