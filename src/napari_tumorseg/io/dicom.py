@@ -13,7 +13,7 @@ import numpy.typing as npt
 from napari_tumorseg.core.errors import InputError
 from napari_tumorseg.core.jobs import Progress
 from napari_tumorseg.core.volume import Source, Volume
-from napari_tumorseg.io.dicom_files import Found, Header, find_headers, kind_of, safe_text
+from napari_tumorseg.io.dicom_files import Found, Header, find_headers, kind_of, listening, parsing, safe_text
 from napari_tumorseg.io.dicom_frames import Frame, frames_of, is_localizer
 from napari_tumorseg.io.dicom_modality import modality_of, number
 from napari_tumorseg.io.dicom_pixels import PixelReader, is_colour
@@ -86,7 +86,8 @@ def read_series(source: Path | Sequence[Path], progress: Progress | None = None,
     for index, headers in enumerate(series):
         part = steps.part(0.3 + 0.7 * index / len(series), 0.3 + 0.7 * (index + 1) / len(series))
         try:
-            volumes += _volumes(headers, part, allow_gaps)
+            with parsing(f"A file of the series of {headers[0].path.name}", notes):
+                volumes += _volumes(headers, part, allow_gaps)
         except InputError as error:
             refused.append(error)
     if found.damaged:
@@ -96,7 +97,8 @@ def read_series(source: Path | Sequence[Path], progress: Progress | None = None,
         if len(refused) == 1:
             raise InputError(" ".join([refused[0].message, *notes[-1:]]) if found.damaged else refused[0].message, refused[0].hint)
         raise InputError(f"None of {len(refused)} series can be read: {' '.join(error.message for error in refused[:3])}", refused[0].hint)
-    people = {str(h.dataset.get("PatientID", "")) for headers in series for h in headers}
+    with listening(notes):
+        people = {str(h.dataset.get("PatientID", "")) for headers in series for h in headers}
     if len(people) > 1:
         notes.append(f"The folder holds series of {len(people)} patients.")
     notes += [f"Left out: {error.message}" for error in refused]
@@ -107,18 +109,13 @@ def read_series(source: Path | Sequence[Path], progress: Progress | None = None,
 
 
 def _series(found: Found) -> list[list[Header]]:
-    """Group images by series; a file that is there twice counts once."""
-    groups: dict[str, dict[str, Header]] = {}
+    """Group images by series, localizers left out."""
+    groups: dict[str, list[Header]] = {}
     for header in found.headers:
-        if kind_of(header.dataset) != "image" or is_localizer(header.dataset):
-            continue
-        series = str(header.dataset.get("SeriesInstanceUID", "") or "")
-        image = str(header.dataset.get("SOPInstanceUID", "") or header.path)
-        groups.setdefault(series, {})
-        # Two different images with one UID do occur; the pixels decide later which is a copy.
-        key = image if image not in groups[series] else f"{image} {header.path}"
-        groups[series][key] = header
-    return [list(group.values()) for group in groups.values()]
+        with parsing(header.path.name):
+            if kind_of(header.dataset) == "image" and not is_localizer(header.dataset):
+                groups.setdefault(str(header.dataset.get("SeriesInstanceUID", "") or ""), []).append(header)
+    return list(groups.values())
 
 
 def _nothing(source: Path | Sequence[Path], found: Found) -> InputError:
@@ -148,7 +145,10 @@ def _volumes(headers: Sequence[Header], progress: Progress, allow_gaps: bool) ->
     first = headers[0].dataset
     what = _title(first, "")
     pixels = PixelReader()
-    frames = [frame for header in headers for frame in frames_of(header)]
+    frames: list[Frame] = []
+    for header in headers:
+        with parsing(header.path.name):
+            frames += frames_of(header)
     stacks = stacks_of(frames, pixels.same, what)
     results = []
     problems: list[InputError] = []

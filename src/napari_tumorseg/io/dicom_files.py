@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,13 +17,14 @@ from napari_tumorseg.core.jobs import Progress
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-__all__ = ["Found", "Header", "find_headers", "kind_of", "kind_of_file", "listening", "read_dataset", "safe_text"]
+__all__ = ["Found", "Header", "find_headers", "kind_of", "kind_of_file", "listening", "parsing", "read_dataset", "safe_text"]
 
 _SEGMENTATION = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 _RTSTRUCT = "1.2.840.10008.5.1.4.1.1.481.3"
 _SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _DIRECTORY = "1.2.840.10008.1.3.10"
 
+_PIXEL_DATA = 0x7FE00010
 _BARE = (b"\x02\x00\x00\x00", b"\x08\x00\x00\x00", b"\x08\x00\x05\x00", b"\x08\x00\x08\x00", b"\x00\x08\x00\x05", b"\x00\x08\x00\x08")
 
 # Breaches of the standard that change no voxel and that nobody at the screen can mend.
@@ -88,6 +90,34 @@ def listening(notes: list[str] | None = None) -> Iterator[None]:
         notes.append(text)
 
 
+@contextmanager
+def parsing(name: str, notes: list[str] | None = None) -> Iterator[None]:
+    """Turn what pydicom raises on a broken attribute into an `InputError` about the file `name`; listen to its warnings.
+
+    pydicom decodes attributes when they are first used, so a broken one is found late. What any
+    other code raises passes through.
+    """
+    try:
+        with listening(notes):
+            yield
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, NotImplementedError, EOFError, struct.error) as error:
+        trace = error.__traceback__
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        if trace is None or "pydicom" not in Path(trace.tb_frame.f_code.co_filename).parts:
+            raise
+        raise InputError(f"{name} is damaged: one of its attributes cannot be read.", "Copy it again from its source.") from error
+
+
+def _ends_inside(dataset: Dataset) -> bool:
+    """Whether an attribute has fewer bytes than it says; pydicom leaves that to whoever uses it.
+
+    Pixels are left to `dicom_pixels`, which knows how many there must be.
+    """
+    items = [dataset.get_item(tag) for tag in dataset.keys() if tag != _PIXEL_DATA]  # noqa: SIM118 (iteration would decode them)
+    return any(item.is_raw and item.value is not None and len(item.value) < item.length < 0xFFFFFFFF for item in items)
+
+
 def _looks_like_dicom(path: Path) -> tuple[bool, bool]:
     """Return whether a file may be DICOM, and whether it lacks the preamble."""
     with path.open("rb") as file:
@@ -130,6 +160,9 @@ def read_dataset(path: Path, *, pixels: bool = False, notes: list[str] | None = 
         with listening(notes):
             dataset = pydicom.dcmread(path, stop_before_pixels=not pixels, force=bare)
             known = "SOPClassUID" in dataset or "MediaStorageSOPClassUID" in dataset.file_meta
+            # pydicom takes the end of the file for the end of the attributes.
+            ends_inside = _ends_inside(dataset)
+            image = not ends_inside and "Image Storage" in UID(str(dataset.get("SOPClassUID", ""))).name
     except OSError as error:
         if isinstance(error, FileNotFoundError):
             raise InputError(f"{path.name} is not there.", "Check the path.") from error
@@ -146,8 +179,9 @@ def read_dataset(path: Path, *, pixels: bool = False, notes: list[str] | None = 
         if bare:
             return None
         raise InputError(f"{path.name} is damaged or cut short: it does not say what it holds.", "Copy it again from its source.")
-    if "Image Storage" in UID(str(dataset.get("SOPClassUID", ""))).name and "Rows" not in dataset:
-        # pydicom takes the end of the file for the end of the attributes.
+    if ends_inside:
+        raise InputError(f"{path.name} is cut short: it ends inside its attributes.", "Copy it again from its source.")
+    if image and "Rows" not in dataset:
         raise InputError(f"{path.name} is damaged or cut short: it ends before its pixels.", "Copy it again from its source.")
     if "TransferSyntaxUID" not in dataset.file_meta:
         implicit, little = dataset.original_encoding
@@ -173,8 +207,9 @@ def kind_of(dataset: Dataset) -> str:
 
 def kind_of_file(path: Path) -> str:
     """Return `kind_of` the file's content, "" when it is not DICOM."""
-    dataset = read_dataset(path)
-    return "" if dataset is None else kind_of(dataset)
+    with parsing(path.name):
+        dataset = read_dataset(path)
+        return "" if dataset is None else kind_of(dataset)
 
 
 def safe_text(text: str, dataset: Dataset) -> str:
@@ -210,10 +245,10 @@ def _files(source: Path | Sequence[Path]) -> list[Path]:
 
 def _listed(directory: Path) -> list[Path]:
     """Return the files that a DICOMDIR names; all files beside it where it names none that is there."""
-    dataset = read_dataset(directory, pixels=True)
     files: list[Path] = []
-    if dataset is not None:
-        for record in dataset.get("DirectoryRecordSequence", None) or ():
+    with parsing(directory.name):
+        dataset = read_dataset(directory, pixels=True)
+        for record in () if dataset is None else dataset.get("DirectoryRecordSequence") or ():
             parts: Any = record.get("ReferencedFileID")
             if parts:
                 parts = [parts] if isinstance(parts, str) else list(parts)

@@ -16,7 +16,7 @@ from napari_tumorseg.core.grid import Grid
 from napari_tumorseg.core.labels import LabelSchema
 from napari_tumorseg.core.volume import Volume
 from napari_tumorseg.io.dicom_codes import Segment, code_of, hex_from_lab, schema_and_values
-from napari_tumorseg.io.dicom_files import kind_of, listening, read_dataset
+from napari_tumorseg.io.dicom_files import kind_of, parsing, read_dataset
 from napari_tumorseg.io.dicom_frames import shared_group
 from napari_tumorseg.io.dicom_modality import number
 from napari_tumorseg.io.dicom_pixels import stored_frames
@@ -82,10 +82,10 @@ def read_seg(
     """
     if not 0.0 < threshold <= 1.0:
         raise InputError(f"{threshold:g} is not a usable threshold.", "Give a number above 0 and up to 1.")
-    dataset = read_dataset(path, pixels=True)
-    if dataset is None or kind_of(dataset) != "dicom-seg":
-        raise InputError(f"{path.name} is not a DICOM segmentation.", "Choose a DICOM SEG file.")
-    with listening():
+    with parsing(path.name):
+        dataset = read_dataset(path, pixels=True)
+        if dataset is None or kind_of(dataset) != "dicom-seg":
+            raise InputError(f"{path.name} is not a DICOM segmentation.", "Choose a DICOM SEG file.")
         return _read(dataset, path.name, reference, on_overlap, schema, threshold)
 
 

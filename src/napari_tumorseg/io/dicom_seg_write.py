@@ -19,7 +19,7 @@ from napari_tumorseg.core.settings import RESEARCH_USE_ONLY
 from napari_tumorseg.core.volume import Volume
 from napari_tumorseg.io.atomic import atomic_write
 from napari_tumorseg.io.dicom_codes import describe, lab_from_hex
-from napari_tumorseg.io.dicom_files import kind_of, listening, read_dataset, safe_text
+from napari_tumorseg.io.dicom_files import kind_of, listening, parsing, read_dataset, safe_text
 from napari_tumorseg.io.dicom_frames import shared_group
 from napari_tumorseg.io.dicom_planes import slice_positions_lps
 from napari_tumorseg.io.geometry import require_same_grid
@@ -117,9 +117,10 @@ def _sources(reference: Volume) -> list[Dataset]:
     assert reference.source is not None
     datasets = []
     for path in reference.source.paths:
-        dataset = read_dataset(path)
-        if dataset is None or kind_of(dataset) != "image":
-            raise InputError(f"{path.name} is no DICOM image any more.", "Open the series again.")
+        with parsing(path.name):
+            dataset = read_dataset(path)
+            if dataset is None or kind_of(dataset) != "image":
+                raise InputError(f"{path.name} is no DICOM image any more.", "Open the series again.")
         datasets.append(dataset)
     if not datasets:
         raise InputError(f"{reference.name} does not know its DICOM files.", "Open the series again.")

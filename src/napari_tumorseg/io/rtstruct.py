@@ -15,7 +15,7 @@ from napari_tumorseg.core.errors import GeometryError, InputError
 from napari_tumorseg.core.labels import Code, LabelSchema
 from napari_tumorseg.core.volume import Volume
 from napari_tumorseg.io.dicom_codes import Segment, code_of, hex_from_rgb, schema_and_values
-from napari_tumorseg.io.dicom_files import kind_of, listening, read_dataset
+from napari_tumorseg.io.dicom_files import kind_of, parsing, read_dataset
 from napari_tumorseg.io.dicom_modality import number
 from napari_tumorseg.io.dicom_planes import slice_positions_lps
 from napari_tumorseg.io.overlap import Overlap, Painter
@@ -131,10 +131,10 @@ def read_rtstruct(
     --------
     >>> mask = read_rtstruct(Path("RS.dcm"), read_series(Path("ct"))[0])  # doctest: +SKIP
     """
-    dataset = read_dataset(path, pixels=True)
-    if dataset is None or kind_of(dataset) != "rtstruct":
-        raise InputError(f"{path.name} is not an RT structure set.", "Choose an RTSTRUCT file.")
-    with listening():
+    with parsing(path.name):
+        dataset = read_dataset(path, pixels=True)
+        if dataset is None or kind_of(dataset) != "rtstruct":
+            raise InputError(f"{path.name} is not an RT structure set.", "Choose an RTSTRUCT file.")
         return _read(dataset, path.name, reference, on_overlap, schema, regions)
 
 

@@ -479,6 +479,14 @@ def test_header_cut_short(dicom: Any) -> None:
     refused(dicom.root)
 
 
+def test_files_cut_anywhere_are_refused(dicom: Any) -> None:
+    (path,) = dicom.series(slices=1)
+    whole = path.read_bytes()
+    for size in range(140, len(whole), 13):
+        path.write_bytes(whole[:size])
+        refused(path)
+
+
 def test_one_header_cut_short_is_named_with_the_gap_it_leaves(dicom: Any) -> None:
     paths = dicom.series(slices=8)
     paths[3].write_bytes(paths[3].read_bytes()[:140])
