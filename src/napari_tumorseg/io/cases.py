@@ -16,7 +16,7 @@ from napari_tumorseg.core.jobs import Progress
 from napari_tumorseg.core.volume import Volume
 from napari_tumorseg.io import registry, tiff
 from napari_tumorseg.io.case_masks import with_mask
-from napari_tumorseg.io.modality import guess_modality, is_mask_name
+from napari_tumorseg.io.modality import guess_modality, guess_unit, is_mask_name
 from napari_tumorseg.io.names import stem_of
 from napari_tumorseg.io.overlap import Overlap
 from napari_tumorseg.io.visits import NOTHING_HINT, Visit, date_of, find_visits
@@ -203,14 +203,14 @@ def _by_key(
                 raise InputError(
                     f"{owners[pick]} and {_shown(volume, path)} are both chosen as {pick}.", "Choose one image for each modality."
                 )
-            volumes[pick], owners[pick] = replace(volume, modality=pick), _shown(volume, path)
+            volumes[pick], owners[pick] = _as(volume, pick, path), _shown(volume, path)
             unused.pop(pick, None)
     for modality in dict.fromkeys(guess for pick, (_, guess, _) in zip(picks, entries, strict=True) if guess and not pick):
         claims = [(v, p) for pick, (v, guess, p) in zip(picks, entries, strict=True) if guess == modality and not pick]
         if modality in volumes:
             rest += claims
         elif len(claims) == 1:
-            volumes[modality] = replace(claims[0][0], modality=modality)
+            volumes[modality] = _as(claims[0][0], modality, claims[0][1])
         elif all(path is None for _, path in claims):
             names = ", ".join(v.name for v, _ in claims)
             note = f"{len(claims)} series look like {modality} ({names}). Choose by hand which one is."
@@ -228,6 +228,12 @@ def _by_key(
             key, number = f"{volume.name or 'image'} ({number})", number + 1
         volumes[key] = volume
     return volumes
+
+
+def _as(volume: Volume, modality: str, path: Path | None) -> Volume:
+    """Return the volume with its modality, and its unit where the name of its file tells."""
+    known = replace(volume, modality=modality)
+    return known if path is None or known.unit else replace(known, unit=guess_unit(path.name, known))
 
 
 def _shown(volume: Volume, path: Path | None) -> str:

@@ -54,6 +54,9 @@ FORMATS: tuple[Format, ...] = (
 )
 
 
+_IMAGE_CLASSES = tuple(
+    f"{kind} Image Storage" for kind in ("CT", "MR", "Positron Emission Tomography", "Enhanced CT", "Enhanced MR", "Enhanced PET")
+)
 # Opening every table and text of a large archive to look for DICOM would take long.
 _NEVER_DICOM = (
     ".csv",
@@ -123,10 +126,37 @@ def _by_suffix(path: Path) -> str:
 
 
 def dicom_kind(path: Path) -> str:
-    """Return "image", "dicom-seg", "rtstruct", "slide", "directory" or "other" for a DICOM file, "" for any other file."""
+    """Return "image", "dicom-seg", "rtstruct", "slide", "directory" or "other" for a DICOM file, "" for any other file.
+
+    Raises
+    ------
+    InputError
+        If the file is DICOM but cut short, or cannot be read.
+    """
     from napari_tumorseg.io.dicom_files import kind_of_file
 
-    return kind_of_file(path)
+    return _kind_by_class(path) or kind_of_file(path)
+
+
+def _kind_by_class(path: Path) -> str:
+    """Return the kind of a common DICOM file from its first bytes alone, "" where these do not decide.
+
+    A study has thousands of files, and reading all their headers only to tell them apart doubles
+    the time to open it.
+    """
+    from pydicom.filereader import read_file_meta_info
+    from pydicom.uid import UID, RTStructureSetStorage, SegmentationStorage
+
+    from napari_tumorseg.io.dicom_files import listening
+
+    try:
+        with listening():
+            found = UID(str(read_file_meta_info(path).get("MediaStorageSOPClassUID", "")))
+    except Exception:  # not DICOM, or broken: the whole reader says which
+        return ""
+    if found in (SegmentationStorage, RTStructureSetStorage):
+        return "dicom-seg" if found == SegmentationStorage else "rtstruct"
+    return "image" if found.name in _IMAGE_CLASSES else ""
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_tumorseg.core.volume import Volume
 from napari_tumorseg.io.names import stem_of, suffix_of
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-__all__ = ["guess_modality", "is_mask_name", "mask_name"]
+__all__ = ["guess_modality", "guess_unit", "is_mask_name", "mask_name"]
 
 _T1C = re.compile(r"(ce|gd)?t1w?(\+?c|ce|\+?gd|gado?|km|kh|post|contrast)|cet1w?")
 _T1 = re.compile(r"t1|t1w|t1n|t1wn?|t1pre|t1native|mprage|t1mprage|mp2rage|spgr|fspgr|bravo")
@@ -33,6 +34,7 @@ _ONTO = re.compile(r"on|onto|to|in|into|reg|registered|coreg|space")
 _MASK = re.compile(
     r"seg|segs|segm|segmentation|segmentations|mask|masks|brainmask|label|labels|labelmap|gtv|gtvp|gtvn|ctv|ptv|roi|rois|annotation|annotations"
 )
+_AIR_HU = -200
 
 
 def _tokens(name: str) -> list[str]:
@@ -90,6 +92,18 @@ def _of_tokens(tokens: list[str]) -> str:
     if has(_CT) == has(_PET):
         return ""
     return "CT" if has(_CT) else "PET"
+
+
+def guess_unit(name: str, volume: Volume) -> str:
+    """Return the unit of an image whose format states none: "SUV" where the name of a PET image says so, "HU" for CT, else "".
+
+    CT without a value below -200, which all air has in Hounsfield units, is stored in some other way.
+    """
+    if volume.modality == "PET" and any(token in ("suv", "suvbw", "petsuv") for token in _tokens(stem_of(Path(name)))):
+        return "SUV"
+    if volume.modality == "CT" and volume.data.min(initial=0) < _AIR_HU:
+        return "HU"
+    return ""
 
 
 def is_mask_name(path: Path) -> bool:

@@ -243,6 +243,15 @@ def test_tiff_slices_make_a_volume_and_take_the_size_given(tmp_path: Path) -> No
     assert volume.grid.spacing_mm == (3.0, 0.5, 0.5)
 
 
+def test_units_that_names_and_air_tell(tmp_path: Path) -> None:
+    image(tmp_path / "a" / "pet_suv.nii", 5)
+    image(tmp_path / "a" / "ct.nii", -1000)
+    image(tmp_path / "b" / "pet.nii", 5)
+    image(tmp_path / "b" / "ct.nii", 1024)
+    units = [{key: v.unit for key, v in read_case(tmp_path / folder).latest.volumes.items()} for folder in "ab"]
+    assert units == [{"CT": "HU", "PET": "SUV"}, {"CT": "", "PET": ""}]
+
+
 def test_reading_a_case_says_how_far_it_is_and_stops_when_asked(tmp_path: Path) -> None:
     for name in ("t1", "t2"):
         image(tmp_path / f"{name}.nii")
