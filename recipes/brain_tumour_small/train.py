@@ -26,19 +26,10 @@ import torch
 import torch.nn.functional as F
 from torch.utils.data import DataLoader, IterableDataset
 
+from napari_tumorseg.inference.normalise import zscore_nonzero
 from napari_tumorseg.networks.subvoxel_segresnet import SubvoxelSegResNet, SubvoxelSegResNetConfig
 
 RECIPE = Path(__file__).with_name("recipe.toml")
-
-
-def normalise(volume: np.ndarray) -> np.ndarray:
-    """Scale the nonzero voxels to mean 0 and standard deviation 1, clip to +-5, background 0."""
-    brain = volume != 0
-    values = volume[brain].astype(np.float32)
-    scaled = np.zeros(volume.shape, np.float32)
-    if values.size:
-        scaled[brain] = np.clip((values - values.mean()) / max(float(values.std()), 1e-6), -5, 5)
-    return scaled
 
 
 def load_case(folder: Path, modalities: dict[str, str], regions: dict[str, list[int]]) -> dict[str, torch.Tensor]:
@@ -46,13 +37,14 @@ def load_case(folder: Path, modalities: dict[str, str], regions: dict[str, list[
 
     The files are brought to x left, y posterior, z superior by flips and permutations.
     """
+
     def read(suffix: str) -> np.ndarray:
         found = nib.load(folder / f"{suffix}.nii.gz")
         target = nib.orientations.axcodes2ornt(("L", "P", "S"))
         flip = nib.orientations.ornt_transform(nib.io_orientation(found.affine), target)
         return nib.orientations.apply_orientation(np.asanyarray(found.dataobj), flip).transpose(2, 1, 0)
 
-    image = np.stack([normalise(read(suffix)) for suffix in modalities.values()])
+    image = np.stack([zscore_nonzero(read(suffix)) for suffix in modalities.values()])
     labels = read("seg")
     target = np.stack([np.isin(labels, values) for values in regions.values()]).astype(np.uint8)
     return {"image": torch.from_numpy(image), "target": torch.from_numpy(target)}
@@ -223,7 +215,14 @@ def main() -> None:
         optimiser.load_state_dict(state["optimiser"])
         step, active_s = state["step"], state["active_s"]
 
-    loader = iter(DataLoader(Patches(train, patch, recipe["augmentation"], training["seed"] + step), batch_size=training["batch"], num_workers=1, prefetch_factor=4))
+    loader = iter(
+        DataLoader(
+            Patches(train, patch, recipe["augmentation"], training["seed"] + step),
+            batch_size=training["batch"],
+            num_workers=1,
+            prefetch_factor=4,
+        )
+    )
     log = args.out / "log.csv"
     if not log.exists():
         log.write_text("step,active_s,learning_rate,loss\n")
@@ -250,9 +249,20 @@ def main() -> None:
         now = time.monotonic()
         if step % 25 == 0:
             with log.open("a") as f:
-                csv.writer(f).writerow([step, round(active_s + now - started), f"{optimiser.param_groups[0]['lr']:.2e}", f"{np.mean(losses[-25:]):.4f}"])
+                csv.writer(f).writerow(
+                    [step, round(active_s + now - started), f"{optimiser.param_groups[0]['lr']:.2e}", f"{np.mean(losses[-25:]):.4f}"]
+                )
         if now - saved > 300 or step == steps:
-            save_atomically({"net": net.state_dict(), "average": average.state_dict(), "optimiser": optimiser.state_dict(), "step": step, "active_s": active_s + now - started}, checkpoint)
+            save_atomically(
+                {
+                    "net": net.state_dict(),
+                    "average": average.state_dict(),
+                    "optimiser": optimiser.state_dict(),
+                    "step": step,
+                    "active_s": active_s + now - started,
+                },
+                checkpoint,
+            )
             saved = now
         if step % training["validate_every"] == 0 or step == steps:
             rows = {}
