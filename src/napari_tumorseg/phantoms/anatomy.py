@@ -14,6 +14,7 @@ from enum import IntEnum
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from napari_tumorseg.phantoms.fields import Array, Bools, Coordinates, Point, RandomField, Window, coverage, generator, smooth_min
 
@@ -58,7 +59,7 @@ class Anatomy:
     depth_mm : numpy.ndarray
         Distance from the smooth outer surface of cerebrum or cerebellum, float32 (z, y, x), positive inside.
     deep_mm : numpy.ndarray
-        Distance from ventricles, deep nuclei, brainstem and midline, float32 (z, y, x), positive outside them.
+        Distance from ventricles, deep nuclei, callosum, brainstem and basal cisterns, float32 (z, y, x), positive outside them.
     cerebellum : numpy.ndarray
         bool (z, y, x), within the outline of the cerebellum.
     """
@@ -113,9 +114,9 @@ def _fissure(p: Coordinates) -> Array:
     return np.asarray(np.sqrt(np.square(p.x) + np.square(below) + np.square(stem)), dtype=np.float32)
 
 
-def _sylvian(p: Coordinates) -> Array:
+def _sylvian(p: Coordinates, wobble: Array) -> Array:
     """Return the distance to the Sylvian fissure and the cistern over the insula; `p` is folded."""
-    rise = -9 + 0.42 * (22 - p.y) + 0.10 * (p.x - 42) - 0.12 * np.maximum(42 - p.x, 0)
+    rise = 2.2 * wobble - 9 + 0.42 * (22 - p.y) + 0.10 * (p.x - 42) - 0.12 * np.maximum(42 - p.x, 0)
     # In front of the insula it runs on to the midline, behind it ends there.
     medial = 41 - 27 * np.clip((p.y + 3) * np.float32(0.13), 0, 1)
     ends = np.maximum(np.maximum(p.y - 26, -36 - p.y), 0)
@@ -165,10 +166,10 @@ def _cerebellum(p: Coordinates, wobble: Array) -> tuple[Array, Array]:
     notch = p.ellipsoid((0, -92, -44), (5, 14, 18))
     depth = -np.maximum(hull, -notch)
     # Folia fan out from the fourth ventricle and curl forwards at the sides.
-    back, up = -(p.y + 50) - np.float32(0.007) * np.square(p.x), p.z + 36 + np.float32(0.25) * p.x
+    back, up = -(p.y + 50) - np.float32(0.007) * np.square(p.x), p.z + 36 + np.float32(0.42) * p.x
     radius = np.sqrt(np.square(back) + np.square(up)) + 1
     angle = np.arctan2(up, back)
-    phase = angle * 20 + wobble * 1.1
+    phase = angle * 20 + wobble * 1.7
     sheet = np.abs(np.sin(phase)) * radius / 20
     limit = (7.0 + 13.0 * np.square(np.cos(phase * 0.25 + 0.4))) * np.clip((radius - 10) / 10, 0, 1)
     gap = np.sqrt(np.square(sheet) + np.square(np.maximum(depth - limit, 0))) - 0.25
@@ -196,7 +197,7 @@ def _split(chain: tuple[tuple[Point, float], ...], scale: float = 1.0) -> tuple[
 
 def _paint_hemispheres(seed: int, a: Anatomy, p: Coordinates, folded: Coordinates, hull: Array) -> tuple[Array, Array]:
     """Paint cortex and white matter; return the distance to the middle of the sulci and the depth below the surface."""
-    fissure, sylvian = _fissure(folded), _sylvian(folded)
+    fissure, sylvian = _fissure(folded), _sylvian(folded, RandomField(seed, "sylvian", 32).on_axes(*p.axes))
     outer = -hull
     open_mm = np.exp(np.minimum(-outer, 0) / np.float32(4.0))
     fissure = fissure - (np.float32(0.45) + np.float32(1.3) * open_mm)
@@ -301,7 +302,8 @@ def _paint_core(seed: int, a: Anatomy, p: Coordinates, ventricle_scale: float) -
     glomus = f.tube([(12, -20, 15.5), (22, -37, 11), (27, -44, 4), (32, -34, -5)], [1.2, 2.2, 3.2, 1.6]) - np.float32(0.9) * clumps
     a.paint(Tissue.CHOROID, coverage(np.maximum(glomus, lateral + 0.8), step) * np.float32(0.85), w)
     deep = np.minimum(np.minimum(lateral, third), np.minimum(np.minimum(thalamus, caudate), np.minimum(putamen, pallidum)))
-    a.deep_mm[w] = np.minimum(a.deep_mm[w], np.minimum(deep, np.minimum(callosum, hippocampus)))
+    basal = f.ellipsoid((0, -8, -13), (20, 26, 14))
+    a.deep_mm[w] = np.minimum(a.deep_mm[w], np.minimum(np.minimum(deep, basal), np.minimum(callosum, hippocampus)))
 
 
 def _paint_vessels(seed: int, a: Anatomy, p: Coordinates, sulci: Array, depth: Array) -> None:
@@ -406,4 +408,6 @@ def _brain_mask(seed: int, hull: Array, p: Coordinates, folded: Coordinates) -> 
     edge = RandomField(seed, "skull-stripping", 14).on_axes(*p.axes)
     brain = hull < np.float32(0.5) + np.float32(0.6) * edge
     brain &= p.axes[0][:, None, None] > -76
-    return np.asarray(brain)
+    parts, count = ndimage.label(brain)
+    # Stripping leaves one piece; the noise on the edge can cut off crumbs.
+    return np.asarray(parts == 1 + int(np.argmax(np.bincount(parts.ravel())[1:])) if count else brain)

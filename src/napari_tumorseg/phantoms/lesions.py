@@ -40,7 +40,7 @@ class Metastasis:
     diameter_mm : float
         Of the sphere with the volume of the tumour core (enhancing and necrotic parts, or cavity).
     oedema_ml : float
-        Volume of the oedema around it, where there is white matter enough.
+        Volume of the oedema around it; less where there is not enough white matter.
     seed : int
         Of its shape.
     """
@@ -165,7 +165,7 @@ def _shape(lesion: Metastasis, block: _Block) -> Array:
             body = np.minimum(body, lobe)
     coarse = RandomField(lesion.seed, "outline", max(4.0, 0.9 * lesion.diameter_mm)).on_axes(*block.axes)
     fine = RandomField(lesion.seed, "border", max(3.0, 0.35 * lesion.diameter_mm)).on_axes(*block.axes)
-    return np.asarray(body + r * (np.float32(0.10) * coarse + np.float32(0.045) * fine), dtype=np.float32)
+    return np.asarray(body + r * (np.float32(0.12) * coarse + np.float32(0.06) * fine), dtype=np.float32)
 
 
 def _level(score: Array, allowed: Bools, voxels: int) -> float:
@@ -322,20 +322,23 @@ def _paint_oedema(
 ) -> None:
     # About half of what surrounds a lesion is white matter that can take up fluid.
     reach = float(np.cbrt((2.2 * lesion.oedema_ml * 1000 + lesion.volume_mm3) * 0.75 / np.pi)) - lesion.diameter_mm / 2 + 3
-    block = _block(axes_mm, lesion, reach + 6)
+    block = _block(axes_mm, lesion, 1.5 * reach + 6)
     w = block.window
     source = instances[w] == number
     source &= solid[w]
     fluid = _spread(np.where(solid[w], 0, white[w]), source, block.step_mm, reach)
     ragged = RandomField(lesion.seed, "oedema", 11).on_axes(*block.axes)
     score = -np.log(fluid + np.float32(1e-6)) + np.float32(0.35) * ragged
+    score += np.maximum(block.distance - np.float32(lesion.diameter_mm / 2 + 1.5 * reach), 0)
     allowed = (white[w] > 0.5) & anatomy.brain[w] & ~solid[w] & (anatomy.depth_mm[w] > 1)
-    allowed &= block.distance < lesion.diameter_mm / 2 + 1.7 * reach
-    front = score - np.float32(_level(score, allowed, round(lesion.oedema_ml * 1000 / block.voxel_mm3)))
+    # Where there is less white matter than asked for, some of it stays dry, and the front keeps off the block's faces.
+    near = np.count_nonzero(allowed & (block.distance < lesion.diameter_mm / 2 + 1.5 * reach))
+    voxels = min(round(lesion.oedema_ml * 1000 / block.voxel_mm3), round(0.75 * near))
+    front = score - np.float32(_level(score, allowed, voxels))
     wet = allowed & (front < 0)
     parts, _ = ndimage.label(wet | source, structure=np.ones((3, 3, 3)))
     joined = np.isin(parts, np.unique(parts[source])) & (parts > 0)
-    share = np.clip(0.5 - 1.2 * front, 0, 1) * white[w] * ndimage.binary_dilation(joined, iterations=2)
+    share = np.clip(0.5 - 1.2 * front, 0, 1) * white[w] * ndimage.binary_dilation(joined)
     anatomy.paint(Tissue.OEDEMA, (np.float32(0.95) * share).astype(np.float32), w)
     new = wet & joined & (labels[w] == 0)
     labels[w][new] = 2

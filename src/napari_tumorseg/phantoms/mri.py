@@ -169,7 +169,7 @@ def acquire(
     sequence: PulseSequence,
     scanner: Scanner,
     seed: int,
-    white: float = 400.0,
+    white: float = 80.0,
 ) -> npt.NDArray[np.int16]:
     """Take one image.
 
