@@ -22,14 +22,16 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_tumorseg.core.errors import InputError, ModelError
-from napari_tumorseg.core.grid import Box, Grid, bounding_box
-from napari_tumorseg.core.jobs import Progress
+from napari_tumorseg.core.grid import Box, bounding_box
+from napari_tumorseg.core.jobs import CancelToken, Progress
 from napari_tumorseg.core.labels import remap_values
 from napari_tumorseg.core.segmenter import Input, Prediction, SegmenterSpec
 from napari_tumorseg.core.settings import Settings
+from napari_tumorseg.inference.memory import is_out_of_memory
 from napari_tumorseg.inference.planes import PLANES, Plane, plane_probability
 from napari_tumorseg.inference.postprocess import close, fuse_nested, keep_larger_than, keep_largest_two
-from napari_tumorseg.inference.resample import resample, working_grid
+from napari_tumorseg.inference.predictor import choose_device
+from napari_tumorseg.inference.prepare import Prepared, prepare
 
 if TYPE_CHECKING:
     from napari_tumorseg.networks.msnet import MSNet
@@ -83,31 +85,6 @@ def weight_name(stage: Stage, plane: Plane) -> str:
     return f"{stage.region.lower()}-{plane.name}.safetensors"
 
 
-class _Frame:
-    """The way from the image's grid to the one that the networks work on, and back."""
-
-    def __init__(self, grid: Grid, spec: SegmenterSpec) -> None:
-        self._turned, self._move = grid.reorient(spec.orientation)
-        self._working = working_grid(self._turned, spec.spacing_mm)
-
-    def enter(self, image: Floats) -> Floats:
-        """Return an image as the networks should see it."""
-        turned = self._move.apply(image)
-        if self._working is self._turned:
-            return turned
-        # Interpolation blurs the edge of the brain, which is sharp in what the networks were trained on.
-        covered = resample(turned != 0, self._turned, self._working) >= 0.5
-        return np.where(covered, resample(turned, self._turned, self._working), np.float32(0))
-
-    def leave(self, values: npt.NDArray[Any], box: Box) -> Floats:
-        """Return values of the box of the working grid on the image's grid; 0 outside."""
-        whole = np.zeros(self._working.shape, np.float32)
-        whole[box.slices] = values
-        if self._working is not self._turned:
-            whole = resample(whole, self._working, self._turned)
-        return np.ascontiguousarray(self._move.inverse.apply(whole))
-
-
 @dataclass(frozen=True, eq=False)
 class _Brain:
     """What the networks see.
@@ -119,7 +96,7 @@ class _Brain:
     mask : numpy.ndarray
         Boolean (z, y, x), cut to `box`: where the FLAIR image is above 0.
     box : Box
-        Where it lies in the working volume.
+        Where it lies in the images that the networks' grid has.
     """
 
     image: Floats
@@ -139,15 +116,12 @@ class _Found:
 class _Networks:
     """Networks of one call, on one device, which is left for the CPU when its memory is full."""
 
-    def __init__(self, weights: Mapping[str, Path], filters: int, device: str) -> None:
-        import torch
-
-        if device == "cuda" and not torch.cuda.is_available():
-            raise InputError("This machine has no GPU that PyTorch can use.", "Choose the device 'auto' or 'cpu'.")
-        self.device = device if device != "auto" else ("cuda" if torch.cuda.is_available() else "cpu")
+    def __init__(self, weights: Mapping[str, Path], filters: int, device: str, token: CancelToken) -> None:
+        self.device = choose_device(device)
         self.notes: list[str] = []
         self._weights = weights
         self._filters = filters
+        self._token = token
 
     def load(self, stage: Stage, plane: Plane) -> MSNet:
         """Return the network of a stage and plane, on the CPU."""
@@ -164,6 +138,10 @@ class _Networks:
             network.load_state_dict(load_file(path))
         except (OSError, RuntimeError, SafetensorError) as error:
             raise ModelError(f"{path} does not hold the weights of this network.", "Remove it and add the model again.") from error
+        for part in network.modules():
+            if next(part.children(), None) is None:
+                # A window takes up to seconds on a CPU, so it is asked before each layer whether to stop.
+                part.register_forward_pre_hook(lambda *_: self._token.raise_if_cancelled())
         return network.eval().requires_grad_(False)
 
     def score(self, network: MSNet, window: Floats) -> Floats:
@@ -171,20 +149,25 @@ class _Networks:
         import torch
 
         with torch.inference_mode():
-            if self.device != "cpu":
-                try:
-                    return self._run(network, window)
-                except torch.OutOfMemoryError:
-                    self.device = "cpu"
-                    self.notes.append("The GPU's memory was full, so the rest ran on the CPU.")
-                    torch.cuda.empty_cache()
-            return self._run(network, window)
+            try:
+                return self._run(network, window)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                if self.device == "cpu":
+                    raise ModelError("The cascade needs about 1 GB more memory than is free.", "Close other programs.") from error
+            torch.cuda.empty_cache()
+            self.device = "cpu"
+            self.notes.append("The GPU's memory was full, so the rest ran on the CPU.")
+            return self.score(network, window)
 
     def _run(self, network: MSNet, window: Floats) -> Floats:
         import torch
 
         answer = network.to(self.device)(torch.from_numpy(window).to(self.device))
         probability: Floats = torch.sigmoid(answer).cpu().numpy()
+        if not np.isfinite(probability).all():
+            raise ModelError("The cascade gave numbers that are not finite.", "Check its weights: `tumorseg models check`.")
         return probability
 
 
@@ -228,50 +211,36 @@ class Brats17Cascade:
         InputError
             If an image is missing, empty or not finite.
         ModelError
-            If weights are missing or do not fit.
+            If weights are missing or do not fit, or their answer is not finite.
         Cancelled
             If the user stopped it.
         """
         progress = progress or Progress()
         seconds: dict[str, float] = {}
-        networks = _Networks(self._weights, int(self._spec.options.get("filters", 32)), device)
+        networks = _Networks(self._weights, int(self._spec.options.get("filters", 32)), device, progress.cancel)
         progress.update(0.0, "Preparing the images")
         with _timed(seconds, "prepare"):
-            frame = _Frame(given.grid, self._spec)
-            brain = self._prepare({name: frame.enter(given.images[name]) for name in self._required(given)})
+            prepared = prepare(given, self._spec, "none", margin_mm=MARGIN)
+            if prepared is None:
+                raise InputError("The images are empty.", "Choose other images.")
+            brain = self._normalise(prepared.image)
         found = self._find(brain, networks, progress, seconds)
-        progress.update(0.98, "Writing the labels on the image's grid")
+        progress.update(0.98, "Bringing the result to the image's grid")
         with _timed(seconds, "finish"):
-            labels = np.zeros(given.grid.shape, np.uint8)
-            for stage, mask in zip(STAGES, found.masks, strict=True):
-                labels[frame.leave(mask, brain.box) > 0.5] = stage.value
-            labels = remap_values(labels, self._spec.remap)
-            maps = {}
-            if probabilities:
-                for stage, mean in zip(STAGES, found.means, strict=True):
-                    maps[stage.region] = frame.leave(mean, brain.box).astype(np.float16)
+            labels, maps = self._finish(found, brain, prepared, given.grid.shape, probabilities)
         progress.update(1.0, "Done")
         return Prediction(labels, maps, device=networks.device, notes=(*networks.notes, *found.notes), seconds=seconds)
 
-    def _required(self, given: Input) -> tuple[str, ...]:
-        missing = [name for name in self._spec.modalities if name not in given.images]
-        if missing:
-            raise InputError(f"{self._spec.name} needs {', '.join(missing)} too.", "Choose a case with all four sequences.")
-        return self._spec.modalities
-
-    def _prepare(self, images: Mapping[str, Floats]) -> _Brain:
-        """Cut to the brain, normalise, and fill the background with noise."""
-        for name, array in images.items():
-            if not np.isfinite(array).all():
-                raise InputError(f"The {name} image holds values that are not finite.", "Export it again from its source.")
-        flair = images[self._spec.modalities[0]]
+    def _normalise(self, images: Floats) -> _Brain:
+        """Cut to what FLAIR shows, scale each image by its own voxels, and fill the background with noise."""
+        flair = images[0]
         box = bounding_box(flair)
         if box is None:
             raise InputError("The FLAIR image is empty.", "Choose another image for FLAIR.")
         box = box.grown(MARGIN, flair.shape)
         rng = np.random.default_rng(self._seed)
         channels = []
-        for name, array in images.items():
+        for name, array in zip(self._spec.modalities, images, strict=True):
             cut = array[box.slices]
             values = cut[cut > 0]
             deviation = float(values.std(dtype=np.float64)) if values.size else 0.0
@@ -280,6 +249,25 @@ class Brats17Cascade:
             scaled = (cut - np.float32(values.mean(dtype=np.float64))) / np.float32(deviation)
             channels.append(np.where(cut == 0, rng.standard_normal(cut.shape, dtype=np.float32), scaled))
         return _Brain(np.stack(channels), flair[box.slices] > 0, box)
+
+    def _finish(
+        self, found: _Found, brain: _Brain, prepared: Prepared, shape: tuple[int, int, int], probabilities: bool
+    ) -> tuple[npt.NDArray[np.uint8], dict[str, npt.NDArray[np.float16]]]:
+        """Return labels and, if wanted, probabilities on the images' own grid."""
+
+        def near(values: npt.NDArray[Any]) -> Floats:
+            whole = np.zeros(prepared.grid.shape, np.float32)
+            whole[brain.box.slices] = values
+            return np.asarray(prepared.back(whole), np.float32)
+
+        labels = np.zeros(prepared.source.shape, np.uint8)
+        for stage, mask in zip(STAGES, found.masks, strict=True):
+            labels[near(mask) > 0.5] = stage.value
+        labels = prepared.place(remap_values(labels, self._spec.remap), shape)
+        maps = {}
+        if probabilities:
+            maps = {s.region: prepared.place(near(mean).astype(np.float16), shape) for s, mean in zip(STAGES, found.means, strict=True)}
+        return labels, maps
 
     def _find(self, brain: _Brain, networks: _Networks, progress: Progress, seconds: dict[str, float]) -> _Found:
         """Run the three stages, each inside what the one before has found."""

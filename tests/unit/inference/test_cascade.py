@@ -84,7 +84,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 class Oracle:
     """Stands for the networks: each answers with the brightness that its target has in `_images`."""
 
-    def __init__(self, _weights: object, _filters: int, _device: str) -> None:
+    def __init__(self, *_: object) -> None:
         self.device = "cpu"
         self.notes: list[str] = []
 
@@ -233,6 +233,25 @@ def test_it_stops_at_the_next_window(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(scored) == 3
 
 
+def test_it_stops_inside_a_window(weights: dict[str, Path]) -> None:
+    token = CancelToken()
+    networks = cascade._Networks(weights, 4, "cpu", token)
+    network = networks.load(STAGES[0], PLANES[0])
+    window = np.zeros((19, 4, 8, 8), np.float32)
+    assert networks.score(network, window).shape == (11, 8, 8)
+    token.cancel()
+    with pytest.raises(Cancelled):
+        networks.score(network, window)
+
+
+def test_an_answer_that_is_not_finite_is_refused(weights: dict[str, Path]) -> None:
+    networks = cascade._Networks(weights, 4, "cpu", CancelToken())
+    network = networks.load(STAGES[0], PLANES[0])
+    network.final_pred.weight.fill_(np.nan)
+    with pytest.raises(ModelError, match="not finite"):
+        networks.score(network, np.zeros((19, 4, 8, 8), np.float32))
+
+
 @pytest.mark.usefixtures("small_frames")
 def test_a_full_gpu_is_left_for_the_cpu(monkeypatch: pytest.MonkeyPatch, weights: dict[str, Path]) -> None:
     import torch
@@ -263,7 +282,7 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch, wei
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        (lambda images: images.pop("T2"), "needs T2 too"),
+        (lambda images: images.pop("T2"), "needs T2, which the case lacks"),
         (lambda images: images["T1"].__setitem__((3, 3, 3), np.nan), "T1 image holds values that are not finite"),
         (lambda images: images["T1"].__setitem__((3, 3, 3), np.inf), "T1 image holds values that are not finite"),
         (lambda images: images["FLAIR"].fill(0), "FLAIR image is empty"),
