@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import resource
 from pathlib import Path
 from typing import Any
 
@@ -316,6 +315,7 @@ def test_a_full_disk_keeps_the_old_mask_whole(tmp_path: Path, suffix: str) -> No
     grid = Grid.from_spacing((40, 50, 60), (1, 1, 1))
     labels = np.random.default_rng(0).integers(0, 200, grid.shape).astype(np.uint8)
     large = MaskVersion(labels, grid, preset("lesion"), MaskKind.AI)
+    resource = pytest.importorskip("resource", reason="file size limits exist on POSIX only")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
     try:

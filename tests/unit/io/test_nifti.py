@@ -3,7 +3,6 @@ from __future__ import annotations
 import errno
 import gzip
 import os
-import resource
 import struct
 from pathlib import Path
 from typing import Any
@@ -502,6 +501,7 @@ def test_a_full_disk_keeps_the_old_mask_whole(tmp_path: Path, name: str) -> None
     rng = np.random.default_rng(0)
     grid = Grid.from_spacing((40, 50, 60), (1, 1, 1))
     large = MaskVersion(rng.integers(0, 200, grid.shape).astype(np.uint8), grid, preset("lesion"), MaskKind.AI)
+    resource = pytest.importorskip("resource", reason="file size limits exist on POSIX only")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
     try:
