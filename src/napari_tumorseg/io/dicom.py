@@ -14,10 +14,11 @@ from napari_tumorseg.core.errors import InputError
 from napari_tumorseg.core.jobs import Progress
 from napari_tumorseg.core.volume import Source, Volume
 from napari_tumorseg.io.dicom_files import Found, Header, find_headers, kind_of, listening, parsing, safe_text
-from napari_tumorseg.io.dicom_frames import Frame, frames_of, is_localizer
+from napari_tumorseg.io.dicom_frames import Frame, frames_of, is_localizer, shared_group
+from napari_tumorseg.io.dicom_layout import Layout, layout_of
 from napari_tumorseg.io.dicom_modality import modality_of, number
 from napari_tumorseg.io.dicom_pixels import PixelReader, is_colour
-from napari_tumorseg.io.dicom_sorting import Layout, Stack, layout_of, stacks_of
+from napari_tumorseg.io.dicom_sorting import Stack, stacks_of
 from napari_tumorseg.io.suv import pet_unit, suv_factors
 from napari_tumorseg.io.suv_enhanced import classic_view
 
@@ -224,8 +225,6 @@ def _units(frames: Sequence[Frame], modality: str, warnings: list[str]) -> tuple
 
 
 def _rescale_type(frame: Frame) -> Any:
-    from napari_tumorseg.io.dicom_frames import shared_group
-
     if frame.index is None:
         return frame.dataset.get("RescaleType")
     item = shared_group(frame.dataset, frame.index, "PixelValueTransformationSequence")

@@ -72,19 +72,25 @@ def listening(notes: list[str] | None = None) -> Iterator[None]:
     never passed on.
     """
     heard: list[str] = []
+    inside = True
     with warnings.catch_warnings():
         # Both libraries use this category alone; others keep their meaning.
         warnings.filterwarnings("always", category=UserWarning)
         show = warnings.showwarning
 
         def hear(message: Warning | str, category: type[Warning], *rest: Any, **named: Any) -> None:
-            if issubclass(category, UserWarning):
+            # Python keeps one such function for all threads: when two of them leave in another
+            # order than they came, this one stays behind and must then be of no effect.
+            if inside and issubclass(category, UserWarning):
                 heard.append(str(message))
             else:
                 show(message, category, *rest, **named)
 
         warnings.showwarning = hear
-        yield
+        try:
+            yield
+        finally:
+            inside = False
     text = "Some attributes break the DICOM standard; the images were read all the same."
     if notes is not None and text not in notes and any(not _HARMLESS.search(message) for message in heard):
         notes.append(text)

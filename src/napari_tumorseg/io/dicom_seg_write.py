@@ -213,7 +213,7 @@ def _segmentation(
     uid = _uids(mask, sources[0], kind, pixels)
     moment = mask.created.astimezone()
     positions = slice_positions_lps(reference)[slices]
-    creator = "" if mask.kind is MaskKind.AI else _ascii(mask.author, 60)
+    creator = "" if mask.kind is MaskKind.AI else _person(mask.author)
     dataset = highdicom.seg.Segmentation(
         source_images=list(sources),
         pixel_array=pixels,
@@ -315,8 +315,9 @@ def _series_description(mask: MaskVersion) -> str:
     return f"{_SOFTWARE}: {mask.schema.name[:24]}, {state}"[:64]
 
 
-def _ascii(text: str, length: int) -> str:
-    return text.replace("\\", " ").replace("^", " ").strip()[:length]
+def _person(text: str) -> str:
+    """Return a name without the signs that DICOM reads as structure."""
+    return text.replace("\\", " ").replace("^", " ").replace("=", " ").strip()[:64]
 
 
 def _uids(mask: MaskVersion, first: Dataset, kind: SegKind, pixels: npt.NDArray[Any]) -> Any:
