@@ -9,78 +9,17 @@ surface inwards, which gives sulci a gyrus apart that stand upright on the surfa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import IntEnum
-
 import numpy as np
-import numpy.typing as npt
 from scipy import ndimage
 
-from napari_tumorseg.phantoms.fields import Array, Bools, Coordinates, Point, RandomField, Window, coverage, generator, smooth_min
+from napari_tumorseg.phantoms.fields import Array, Bools, Coordinates, Point, RandomField, coverage, generator, smooth_min
+from napari_tumorseg.phantoms.tissues import Anatomy, Tissue
+from napari_tumorseg.phantoms.vessels import CALLOSUM, paint_vessels
 
-__all__ = ["Anatomy", "Tissue", "build_anatomy"]
+__all__ = ["build_anatomy"]
 
 #: Template millimetres to head millimetres; the template is about 4 % larger than a mean head.
 TEMPLATE_SCALE = 0.96
-
-
-class Tissue(IntEnum):
-    """What a voxel holds most of; 0 is outside the brain mask, from OEDEMA on it is disease."""
-
-    BACKGROUND = 0
-    CSF = 1
-    GREY = 2
-    WHITE = 3
-    STRIATUM = 4
-    PALLIDUM = 5
-    THALAMUS = 6
-    BRAINSTEM = 7
-    CHOROID = 8
-    VESSEL = 9
-    DURA = 10
-    OEDEMA = 11
-    ENHANCING = 12
-    NECROSIS = 13
-    CAVITY = 14
-
-
-@dataclass(eq=False)
-class Anatomy:
-    """The tissues of a head while it is being put together.
-
-    Attributes
-    ----------
-    shares : dict of Tissue to numpy.ndarray
-        Share of each tissue in each voxel, float32 (z, y, x); they add up to 1.
-    tissue : numpy.ndarray
-        uint8 (z, y, x), the healthy tissue painted last over at least half of the voxel.
-    brain : numpy.ndarray
-        bool (z, y, x), what a skull-stripping leaves.
-    depth_mm : numpy.ndarray
-        Distance from the smooth outer surface of cerebrum or cerebellum, float32 (z, y, x), positive inside.
-    deep_mm : numpy.ndarray
-        Distance from ventricles, deep nuclei, callosum, brainstem and basal cisterns, float32 (z, y, x), positive outside them.
-    cerebellum : numpy.ndarray
-        bool (z, y, x), within the outline of the cerebellum.
-    """
-
-    shares: dict[Tissue, Array]
-    tissue: npt.NDArray[np.uint8]
-    brain: Bools
-    depth_mm: Array
-    deep_mm: Array
-    cerebellum: Bools
-
-    def paint(self, tissue: Tissue, share: Array, window: Window = (slice(None),) * 3) -> None:
-        """Let `tissue` take `share` of each voxel in `window`, from all that is there in proportion."""
-        rest = 1 - share
-        for held in self.shares.values():
-            held[window] *= rest
-        if tissue not in self.shares:
-            self.shares[tissue] = np.zeros(self.tissue.shape, np.float32)
-        self.shares[tissue][window] += share
-        if tissue < Tissue.OEDEMA:
-            self.tissue[window][share > 0.5] = tissue
 
 
 def _cerebrum(p: Coordinates) -> Array:
@@ -100,16 +39,9 @@ def _cerebrum(p: Coordinates) -> Array:
     return smooth_min(smooth_min(hull, temporal, 6), medial, 6)
 
 
-def _arch(p: Coordinates, grow: float) -> Array:
-    """Return the distance in the sagittal plane to the region under the outer border of the corpus callosum."""
-    y, z = (p.y + 4) * np.float32(1 / (36 + grow)), (p.z - 4) * np.float32(1 / (24 + grow))
-    r = np.sqrt(y * y + z * z)
-    return np.asarray((r - 1) * np.float32(28 + grow), dtype=np.float32)
-
-
 def _fissure(p: Coordinates) -> Array:
     """Return the distance to the interhemispheric gap; it ends at the corpus callosum."""
-    below = np.maximum(-_arch(p, 0), 0)
+    below = np.maximum(-p.sagittal_ellipse(*CALLOSUM), 0)
     stem = np.maximum(-p.z - 8, 0) * np.clip((12 - p.y) / 8, 0, 1) * np.clip((p.y + 42) / 8, 0, 1)
     return np.asarray(np.sqrt(np.square(p.x) + np.square(below) + np.square(stem)), dtype=np.float32)
 
@@ -129,11 +61,6 @@ def _sylvian(p: Coordinates, wobble: Array) -> Array:
     return np.asarray(np.minimum(stem, wall), dtype=np.float32)
 
 
-def _slope(a: Array, step: float) -> tuple[Array, Array, Array]:
-    z, y, x = (np.asarray(g, np.float32) for g in np.gradient(a, np.float32(step)))
-    return z, y, x
-
-
 def _folds(seed: int, p: Coordinates, depth: Array, smooth: Array, limit: Array, core: Array) -> Array:
     """Return the distance to the middle of the nearest sulcus.
 
@@ -144,12 +71,12 @@ def _folds(seed: int, p: Coordinates, depth: Array, smooth: Array, limit: Array,
     near = (depth > -3) & (depth < 34)
     # Sample most of the way up to the surface, so that the sheets stand upright on it; not all of it, so that they curve.
     back = np.float32(0.75) * np.clip(depth[near], 0, 22)
-    z, y, x = (g[near] * back for g in _slope(smooth, p.step_mm))
+    z, y, x = (g[near] * back for g in p.slope(smooth))
     values = np.full(p.shape, far, np.float32)
     # The two sides of the brain are not mirror images, so each takes its folds from another part of the field.
     apart = np.copysign(np.float32(55), p.x[near])
     values[near] = RandomField(seed, "gyri", 21, band=0.22).at(p.z[near] - z, p.y[near] - y + apart, p.x[near] - x)
-    z, y, x = _slope(values, p.step_mm)
+    z, y, x = p.slope(values)
     steep = np.sqrt(z * z + y * y + x * x)
     sheet = np.where(near, np.abs(values) / np.maximum(steep, np.float32(0.03)), far).astype(np.float32)
     beyond = np.maximum(depth - limit, 0) * np.float32(1.3) + np.maximum(3 - core, 0)
@@ -262,7 +189,7 @@ def _paint_core(seed: int, a: Anatomy, p: Coordinates, ventricle_scale: float) -
     w = p.window((-32, -82, -48), (36, 44, 48))
     q, f = p.part(w), p.part(w).mirrored()
     step = p.step_mm
-    arch = _arch(f, 0)
+    arch = f.sagittal_ellipse(*CALLOSUM)
     # White matter and diencephalon fill the space under the arch; the midbrain has been painted below it.
     floor = np.minimum(-10 + np.float32(0.85) * np.maximum(-20 - q.y, 0), 3)
     fill = np.maximum(f.ellipsoid((0, -5, 4), (27, 35, 24)), floor - q.z)
@@ -306,48 +233,6 @@ def _paint_core(seed: int, a: Anatomy, p: Coordinates, ventricle_scale: float) -
     a.deep_mm[w] = np.minimum(a.deep_mm[w], np.minimum(np.minimum(deep, basal), np.minimum(callosum, hippocampus)))
 
 
-def _paint_vessels(seed: int, a: Anatomy, p: Coordinates, sulci: Array, depth: Array) -> None:
-    """Paint arteries and veins in sulci and cisterns, venous sinuses, falx and tentorium."""
-    step = p.step_mm
-    cross = RandomField(seed, "sulcal vessels", 17, band=0.3).on_axes(*p.axes)
-    z, y, x = _slope(cross, step)
-    line = np.abs(cross) / np.maximum(np.sqrt(z * z + y * y + x * x), np.float32(0.04))
-    calibre = np.float32(0.32) + np.float32(0.45) * RandomField(seed, "calibre", 22).on_axes(*p.axes)
-    in_sulcus = (depth > -2.5) & (depth < 13)
-    sulcal = np.where(in_sulcus, np.sqrt(sulci * sulci + line * line) - calibre, np.float32(9))
-    a.paint(Tissue.VESSEL, coverage(sulcal.astype(np.float32), max(step, 0.8)) * (calibre > 0.25))
-    w = p.window((-60, -112, -64), (84, 74, 64))
-    trunks: tuple[tuple[list[Point], list[float]], ...] = (
-        ([(0, -13, -52), (0, -8.5, -42), (0, -8, -18)], [1.4, 1.7, 1.7]),
-        ([(12, 0, -28), (12, 4, -14)], [2.3, 2.1]),
-        ([(12, 4, -14), (17, 6, -8.5), (28, 7, -5), (41, 8, -2.5)], [1.5, 1.2, 1.0, 0.8]),
-        ([(12, 4, -14), (3, 16, -9), (2, 36, 0), (2, 39, 12), (2, 28, 27), (2, 0, 33)], [1.3, 1.2, 1.2, 1.1, 1.0, 0.8]),
-        ([(1, -9, -17), (12, -14, -16), (18, -30, -8), (16, -48, 2)], [1.3, 1.2, 1.1, 0.8]),
-        ([(1.2, 0, 13), (1.2, -18, 12.5), (0.5, -33, 9)], [0.4, 0.5, 1.1]),
-        ([(0, -35, 8), (0, -42, 8), (0, -70, -3), (0, -98, -17)], [2.0, 2.2, 2.0, 2.2]),
-        ([(0, -103, -17), (24, -96, -21), (48, -76, -27), (57, -52, -31)], [2.8, 3.0, 3.0, 2.6]),
-    )
-    for points, radii in trunks:
-        reach = max(radii) + 2
-        low, high = np.min(points, axis=0) - reach, np.max(points, axis=0) + reach
-        v = p.window((low[2], low[1], -high[0]), (high[2], high[1], high[0]))
-        a.paint(Tissue.VESSEL, coverage(p.part(v).mirrored().tube(points, radii), max(step, 0.8)), v)
-    q = p.part(w).mirrored()
-    y, z = (q.y + 18) / np.float32(89), (q.z - 12) / np.float32(67)
-    ring = (np.sqrt(y * y + z * z) - 1) * np.float32(75)
-    back = np.clip((40 - q.y) / 130, 0, 1)
-    size = np.float32(0.8) + np.float32(3.0) * back
-    sinus = np.sqrt(np.square(ring + 0.6) + np.square(q.x * 1.15)) - size
-    sinus = np.where(q.z > -12 + 0.6 * np.maximum(q.y, 0), sinus, np.float32(9)).astype(np.float32)
-    a.paint(Tissue.VESSEL, coverage(sinus, max(step, 0.8)), w)
-    falx = np.maximum(q.x - np.float32(0.35), -(_arch(q, 0) - np.float32(9) - np.float32(0.16) * np.maximum(q.y, 0)))
-    falx = np.where(q.z > -14, falx, np.float32(9))
-    sheet_z = 2.2 + 0.42 * (q.y + 40) - 0.30 * q.x
-    free_edge = np.maximum(q.y + 38, np.float32(14) - q.x - np.maximum(-q.y - 60, 0))
-    tent = np.maximum(np.abs(q.z - sheet_z) * np.float32(0.9) - np.float32(0.35), free_edge)
-    a.paint(Tissue.DURA, coverage(np.minimum(falx, tent).astype(np.float32), max(step, 1.0)) * np.float32(0.8), w)
-
-
 def build_anatomy(seed: int, z_mm: Array, y_mm: Array, x_mm: Array, *, size: float = 1.0, ventricles: float = 1.0) -> Anatomy:
     """Build a head.
 
@@ -369,13 +254,13 @@ def build_anatomy(seed: int, z_mm: Array, y_mm: Array, x_mm: Array, *, size: flo
     """
     scale = np.float32(TEMPLATE_SCALE * size)
     axes = (z_mm / scale, y_mm / scale, x_mm / scale)
-    step = float(np.mean([abs(v[1] - v[0]) if len(v) > 1 else 1.0 for v in axes]))
+    steps = [float(v[1] - v[0]) for v in axes]
     reach = 1.8
     moved = []
     for k, (axis, strength) in enumerate(zip(axes, generator(seed, "warp").uniform(0.7, 1.2, 3), strict=True)):
         bend = RandomField(seed, f"warp {k}", 75).on_axes(*axes)
         moved.append(axis.reshape([-1 if i == k else 1 for i in range(3)]) + np.float32(reach * strength) * bend)
-    p = Coordinates(moved[0], moved[1], moved[2], axes, step, 4 * reach)
+    p = Coordinates(moved[0], moved[1], moved[2], axes, (steps[0], steps[1], steps[2]), 4 * reach)
     folded = p.mirrored()
     shape = p.shape
     a = Anatomy(
@@ -391,9 +276,11 @@ def build_anatomy(seed: int, z_mm: Array, y_mm: Array, x_mm: Array, *, size: flo
     sulci, depth = _paint_hemispheres(seed, a, p, folded, hull)
     _paint_core(seed, a, p, ventricles)
     _paint_hindbrain(seed, a, p)
-    _paint_vessels(seed, a, p, sulci, depth)
+    paint_vessels(seed, a, p, sulci, depth)
     a.brain = _brain_mask(seed, hull, p, folded)
     a.tissue[~a.brain] = Tissue.BACKGROUND
+    a.depth_mm *= scale
+    a.deep_mm *= scale
     return a
 
 

@@ -20,10 +20,11 @@ from napari_tumorseg.core.grid import Grid
 from napari_tumorseg.core.jobs import Progress
 from napari_tumorseg.core.labels import preset
 from napari_tumorseg.core.volume import Volume
-from napari_tumorseg.phantoms.anatomy import Tissue, build_anatomy
+from napari_tumorseg.phantoms.anatomy import build_anatomy
 from napari_tumorseg.phantoms.fields import Array, Bools, generator
 from napari_tumorseg.phantoms.lesions import Kind, Metastasis, choose_places, plant
 from napari_tumorseg.phantoms.mri import PROTOCOL, PulseSequence, Scanner, acquire
+from napari_tumorseg.phantoms.tissues import Tissue
 
 __all__ = ["BrainPhantom", "BrainPhantomConfig", "Kind", "Metastasis", "Scanner", "Tissue", "make_brain_phantom", "tiny"]
 
@@ -88,6 +89,12 @@ class BrainPhantomConfig:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be made."""
+        if len(self.shape) != 3 or min(self.shape) < 8 or min(self.spacing_mm) <= 0:
+            raise InputError(
+                f"A phantom of {self.shape} voxels of {self.spacing_mm} mm cannot be made.", "Give at least 8 voxels along each axis."
+            )
+        if len(self.orientation) != 3 or any(len(set(pair) & set(self.orientation)) != 1 for pair in ("LR", "PA", "IS")):
+            raise InputError(f"'{self.orientation}' does not name three directions.", "Use one of L/R, P/A and I/S each, e.g. SPL.")
         if min(self.n_ring, self.n_solid, self.n_tiny, self.n_cavity) < 0:
             raise InputError("A phantom cannot have fewer than no lesions.", "Give counts of 0 or more.")
         if not 0 <= self.mass_effect <= 1:

@@ -115,8 +115,8 @@ class Coordinates:
         float32, one shape: to superior, anterior and right, after the individual's own warp.
     axes : tuple of numpy.ndarray
         The unwarped positions along each array axis.
-    step_mm : float
-        Voxel size, for partial volume.
+    steps_mm : tuple of float
+        Voxel size along each array axis.
     slack_mm : float
         How far the warp moves a point at most.
     """
@@ -125,7 +125,7 @@ class Coordinates:
     y: Array
     x: Array
     axes: tuple[Array, Array, Array]
-    step_mm: float
+    steps_mm: tuple[float, float, float]
     slack_mm: float
 
     @property
@@ -134,11 +134,21 @@ class Coordinates:
         a, b, c = self.z.shape
         return a, b, c
 
+    @property
+    def step_mm(self) -> float:
+        """Mean voxel size, for partial volume."""
+        return sum(self.steps_mm) / 3
+
+    def slope(self, a: Array) -> tuple[Array, Array, Array]:
+        """Return the change per mm of an array on these voxels along its axes."""
+        z, y, x = (np.asarray(g, np.float32) for g in np.gradient(a, *(np.float32(s) for s in self.steps_mm)))
+        return z, y, x
+
     def window(self, low: Sequence[float], high: Sequence[float]) -> Window:
         """Return the block of voxels that holds every point between two corners (z, y, x) of the template."""
         parts = []
         for axis, a, b in zip(self.axes, low, high, strict=True):
-            reach = self.slack_mm + 2 * self.step_mm
+            reach = self.slack_mm + 2 * max(self.steps_mm)
             start, stop = np.searchsorted(axis, [a - reach, b + reach])
             parts.append(slice(int(start), int(stop)))
         return parts[0], parts[1], parts[2]
@@ -146,11 +156,11 @@ class Coordinates:
     def part(self, window: Window) -> Coordinates:
         """Return the coordinates inside a block."""
         a, b, c = (axis[part] for axis, part in zip(self.axes, window, strict=True))
-        return Coordinates(self.z[window], self.y[window], self.x[window], (a, b, c), self.step_mm, self.slack_mm)
+        return Coordinates(self.z[window], self.y[window], self.x[window], (a, b, c), self.steps_mm, self.slack_mm)
 
     def mirrored(self) -> Coordinates:
         """Return the coordinates with left folded onto right."""
-        return Coordinates(self.z, self.y, np.abs(self.x), self.axes, self.step_mm, self.slack_mm)
+        return Coordinates(self.z, self.y, np.abs(self.x), self.axes, self.steps_mm, self.slack_mm)
 
     def ellipsoid(self, centre: Point, radii: Point, turn_deg: float = 0.0, tilt_deg: float = 0.0) -> Array:
         """Return the approximate distance to an ellipsoid.
@@ -178,6 +188,11 @@ class Coordinates:
         # Distance to first order: the implicit function over its gradient.
         root = np.sqrt(k0)
         return np.asarray((root - 1) * root / np.sqrt(k1 + np.float32(1e-9)), dtype=np.float32)
+
+    def sagittal_ellipse(self, centre: tuple[float, float], radii: tuple[float, float]) -> Array:
+        """Return the approximate distance, within the sagittal plane, to an ellipse given as (y, z)."""
+        y, z = (self.y - np.float32(centre[0])) * np.float32(1 / radii[0]), (self.z - np.float32(centre[1])) * np.float32(1 / radii[1])
+        return np.asarray((np.sqrt(y * y + z * z) - 1) * np.float32(sum(radii) / 2), dtype=np.float32)
 
     def tube(self, points: Sequence[Point], radii: Sequence[float], rounding_mm: float = 0.0) -> Array:
         """Return the distance to a chain of straight pieces whose radius runs linearly between `points` (x, y, z)."""

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from napari_tumorseg.core.errors import InputError
-from napari_tumorseg.phantoms.anatomy import Anatomy, Tissue
 from napari_tumorseg.phantoms.fields import Array, Bools, RandomField, coverage, generator
+from napari_tumorseg.phantoms.tissues import Anatomy, Tissue
 
 __all__ = ["Kind", "Metastasis", "choose_places", "plant"]
 
@@ -79,7 +79,7 @@ def choose_places(anatomy: Anatomy, axes_mm: Axes, wanted: list[tuple[Kind, floa
         If a lesion finds no place, as in a field of view that shows little of the brain.
     """
     rng = generator(seed, "places")
-    steps = np.array([abs(float(v[1] - v[0])) if len(v) > 1 else 1.0 for v in axes_mm])
+    steps = np.array([float(v[1] - v[0]) for v in axes_mm])
     low, high = (np.array([float(v[i]) for v in axes_mm]) for i in (0, -1))
     points = rng.uniform([-70, -106, -66], [70, 72, 66], (24000, 3))[:, ::-1]
     points = points[((points >= low) & (points <= high)).all(1)]
@@ -127,25 +127,37 @@ class _Block:
     axes: Axes
     offset: tuple[Array, Array, Array]
     distance: Array
-    step_mm: float
-    voxel_mm3: float
+    steps_mm: tuple[float, float, float]
+    whole: bool
+
+    @property
+    def step_mm(self) -> float:
+        """Mean voxel size."""
+        return sum(self.steps_mm) / 3
+
+    @property
+    def voxel_mm3(self) -> float:
+        """Volume of a voxel."""
+        return float(np.prod(self.steps_mm))
 
 
 def _block(axes_mm: Axes, lesion: Metastasis, margin_mm: float) -> _Block:
     parts, axes = [], []
+    whole = True
     for axis, centre in zip(axes_mm, lesion.centre_mm[::-1], strict=True):
         reach = lesion.diameter_mm * 0.8 + margin_mm
         start, stop = np.searchsorted(axis, [centre - reach, centre + reach])
         parts.append(slice(int(start), int(stop)))
         axes.append(axis[start:stop])
-    steps = [abs(float(v[1] - v[0])) if len(v) > 1 else 1.0 for v in axes_mm]
+        whole &= bool(axis[0] <= centre - lesion.diameter_mm * 0.7 and axis[-1] >= centre + lesion.diameter_mm * 0.7)
+    dz, dy, dx = (float(v[1] - v[0]) for v in axes_mm)
     z, y, x = (
         (a - np.float32(c)).reshape([-1 if i == k else 1 for i in range(3)]).astype(np.float32)
         for k, (a, c) in enumerate(zip(axes, lesion.centre_mm[::-1], strict=True))
     )
     distance = np.sqrt(z * z + y * y + x * x)
     window = parts[0], parts[1], parts[2]
-    return _Block(window, (axes[0], axes[1], axes[2]), (z, y, x), distance, float(np.mean(steps)), float(np.prod(steps)))
+    return _Block(window, (axes[0], axes[1], axes[2]), (z, y, x), distance, (dz, dy, dx), whole)
 
 
 def _shape(lesion: Metastasis, block: _Block) -> Array:
@@ -189,9 +201,7 @@ def _push(anatomy: Anatomy, block: _Block, lesion: Metastasis, strength: float) 
     edge = float(min(np.abs(o).max() for o in block.offset))
     fade = np.clip((edge - t) / np.float32(0.3 * edge), 0, 1)
     ratio = 1 + (source / t - 1) * fade
-    steps = [float(a[1] - a[0]) for a in block.axes]
-    centre = [float(-o.ravel()[0]) / s for o, s in zip(block.offset, steps, strict=True)]
-    points = np.stack([o / np.float32(s) * ratio + np.float32(c) for o, s, c in zip(block.offset, steps, centre, strict=True)])
+    points = np.stack([(o * ratio - o.flat[0]) / np.float32(s) for o, s in zip(block.offset, block.steps_mm, strict=True)])
     for share in anatomy.shares.values():
         part = share[block.window]
         if part.any():
@@ -256,21 +266,22 @@ def plant(
     """
     labels = np.zeros(anatomy.tissue.shape, np.uint8)
     instances = np.zeros(anatomy.tissue.shape, np.uint8)
-    if mass_effect > 0:
-        for lesion in lesions:
-            if lesion.diameter_mm > 5:
-                _push(anatomy, _block(axes_mm, lesion, 0.7 * lesion.diameter_mm + 6), lesion, mass_effect)
+    # An earlier scan's lesion may lie outside a smaller field of view.
+    shown = {n: lesion for n, lesion in enumerate(lesions, start=1) if _block(axes_mm, lesion, 4.0).distance.size}
+    for lesion in shown.values():
+        if mass_effect > 0 and lesion.diameter_mm > 5:
+            _push(anatomy, _block(axes_mm, lesion, 0.7 * lesion.diameter_mm + 6), lesion, mass_effect)
     white = anatomy.shares[Tissue.WHITE].copy()
-    blocks = [_block(axes_mm, lesion, 4.0) for lesion in lesions]
-    insides = [_inside(anatomy, lesion, block) for lesion, block in zip(lesions, blocks, strict=True)]
-    for number, (block, inside) in enumerate(zip(blocks, insides, strict=True), start=1):
-        instances[block.window][inside < 0] = number
+    blocks = {n: _block(axes_mm, lesion, 4.0) for n, lesion in shown.items()}
+    insides = {n: _inside(anatomy, lesion, blocks[n]) for n, lesion in shown.items()}
+    for n, inside in insides.items():
+        instances[blocks[n].window][inside < 0] = n
     solid = instances > 0
-    for number, lesion in enumerate(lesions, start=1):
+    for n, lesion in shown.items():
         if lesion.oedema_ml > 0:
-            _paint_oedema(anatomy, axes_mm, lesion, white, solid, labels, instances, number)
-    for lesion, block, inside in zip(lesions, blocks, insides, strict=True):
-        _paint_core(anatomy, lesion, block, inside, labels[block.window])
+            _paint_oedema(anatomy, axes_mm, lesion, white, solid, labels, instances, n)
+    for n, lesion in shown.items():
+        _paint_core(anatomy, lesion, blocks[n], insides[n], labels[blocks[n].window])
     labels[~anatomy.brain] = 0
     instances[~anatomy.brain] = 0
     return labels, instances
@@ -280,7 +291,8 @@ def _inside(anatomy: Anatomy, lesion: Metastasis, block: _Block) -> Array:
     """Return a distance-like function, negative inside the lesion's core, which has the wanted volume."""
     allowed = anatomy.brain[block.window] & (anatomy.depth_mm[block.window] > 0.5)
     score = _shape(lesion, block)
-    inside = score - np.float32(_level(score, allowed, round(lesion.volume_mm3 / block.voxel_mm3)))
+    level = _level(score, allowed, round(lesion.volume_mm3 / block.voxel_mm3)) if block.whole else lesion.diameter_mm / 2
+    inside = score - np.float32(level)
     return np.where(allowed, inside, np.maximum(inside, np.float32(block.step_mm))).astype(np.float32)
 
 
@@ -294,7 +306,6 @@ def _paint_core(anatomy: Anatomy, lesion: Metastasis, block: _Block, inside: Arr
     anatomy.paint(Tissue.ENHANCING, share, block.window)
     labels[hard] = 3
     if lesion.kind is Kind.RING:
-        steps = [abs(float(a[1] - a[0])) for a in block.axes]
         rng = generator(lesion.seed, "rim")
         away = rng.standard_normal(3)
         z, y, x = (o * np.float32(v) for o, v in zip(block.offset, away / np.linalg.norm(away), strict=True))
@@ -302,8 +313,8 @@ def _paint_core(anatomy: Anatomy, lesion: Metastasis, block: _Block, inside: Arr
         uneven = RandomField(lesion.seed, "rim", 0.45 * lesion.diameter_mm + 2).on_axes(*block.axes)
         rim = np.clip(0.125 * lesion.diameter_mm, 1.8, 3.2) * (1 + 0.42 * uneven) + 0.15 * lesion.diameter_mm * nodule
         # A rim of 1.75 voxels has no hole through which necrosis would touch the brain, not even at a corner.
-        rim = np.maximum(rim, 1.75 * max(steps))
-        deep = ndimage.distance_transform_edt(hard, sampling=steps)
+        rim = np.maximum(rim, 1.75 * max(block.steps_mm))
+        deep = ndimage.distance_transform_edt(hard, sampling=block.steps_mm)
         necrosis = deep > rim
         soft = ndimage.gaussian_filter((deep - rim).astype(np.float32), 0.5)
         anatomy.paint(Tissue.NECROSIS, coverage(-soft, block.step_mm), block.window)

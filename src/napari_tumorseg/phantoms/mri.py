@@ -28,8 +28,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from napari_tumorseg.phantoms.anatomy import Tissue
 from napari_tumorseg.phantoms.fields import Array, Bools, RandomField, generator
+from napari_tumorseg.phantoms.tissues import Tissue
 
 __all__ = ["PROTOCOL", "TISSUES", "PulseSequence", "Scanner", "Substance", "acquire", "signal"]
 
@@ -79,9 +79,9 @@ TISSUES: Mapping[Tissue, Substance] = MappingProxyType(
         Tissue.CHOROID: Substance(0.88, 1500, 130, agent_mm=0.45, mottle=0.12),
         Tissue.VESSEL: Substance(0.85, 1650, 60, agent_mm=0.80, flow=0.25, relaxivity=RELAXIVITY_BLOOD, mottle=0.10),
         Tissue.DURA: Substance(0.60, 900, 35, agent_mm=0.35, mottle=0.10),
-        Tissue.OEDEMA: Substance(0.82, 1250, 122, agent_mm=0.005, mottle=0.05),
-        Tissue.ENHANCING: Substance(0.83, 1350, 105, agent_mm=0.24, mottle=0.12),
-        Tissue.NECROSIS: Substance(0.93, 2300, 230, mottle=0.06),
+        Tissue.OEDEMA: Substance(0.83, 1250, 138, agent_mm=0.005, mottle=0.05),
+        Tissue.ENHANCING: Substance(0.83, 1350, 122, agent_mm=0.24, mottle=0.12),
+        Tissue.NECROSIS: Substance(0.93, 2000, 200, mottle=0.06),
         Tissue.CAVITY: Substance(0.99, 3600, 360, mottle=0.03),
     }
 )
@@ -199,7 +199,7 @@ def acquire(
     -----
     Noise is Rician: the magnitude of the signal plus complex Gaussian noise (H. Gudbjartsson and S. Patz, Magn. Reson. Med. 34:910, 1995).
     """
-    steps = [abs(float(v[1] - v[0])) if len(v) > 1 else 1.0 for v in axes_mm]
+    steps = [float(v[1] - v[0]) for v in axes_mm]
     scale = np.float32(white / signal(TISSUES[Tissue.WHITE], sequence))
     image = np.zeros(brain.shape, np.float32)
     mottle = np.zeros(brain.shape, np.float32)
