@@ -72,7 +72,9 @@ def volume_to_layers(volume: Volume, scene: Scene | None = None) -> list[LayerDa
         Where it is shown; its own grid's by default.
     """
     scene = scene or Scene(volume.grid)
-    geometry = LayerGeometry(volume.grid, None, volume.source, volume.modality, volume.unit)
+    own = volume.grid.matches(scene.reference)
+    # A resampled picture has the reference's voxels, so its file's header no longer describes it.
+    geometry = LayerGeometry(scene.reference, None, volume.source if own else None, volume.modality, volume.unit)
     window = display_window(volume)
     layers: list[LayerData] = []
     for channel, picture, colour in scene.pictures(volume):

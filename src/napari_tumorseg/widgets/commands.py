@@ -62,12 +62,12 @@ def previous_sequence(viewer: ViewerModel) -> None:
 
 def next_lesion(viewer: ViewerModel) -> None:
     """Go to the next lesion."""
-    _session(viewer).step_lesion(1)
+    _session(viewer).focus.step(1)
 
 
 def previous_lesion(viewer: ViewerModel) -> None:
     """Go to the previous lesion."""
-    _session(viewer).step_lesion(-1)
+    _session(viewer).focus.step(-1)
 
 
 def hide_mask(viewer: ViewerModel) -> Generator[None, None, None]:

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from magicgui.widgets import create_widget
-from magicgui.widgets.bases import ValueWidget
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFormLayout, QWidget
 
@@ -50,7 +49,7 @@ class RequestForm(QWidget, Generic[Request]):
         super().__init__()
         self._value = value
         self._busy = False
-        self.controls: dict[str, ValueWidget] = {}
+        self.controls: dict[str, Any] = {}
         layout = QFormLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
@@ -101,7 +100,7 @@ class RequestForm(QWidget, Generic[Request]):
             self.valueChanged.emit(value)
 
 
-def _control(name: str, annotation: Any, value: Any, options: Mapping[str, Any]) -> ValueWidget | None:
+def _control(name: str, annotation: Any, value: Any, options: Mapping[str, Any]) -> Any:
     """Return the control of a field, None for a type that has none."""
     chosen = dict(options)
     label = str(chosen.pop("label", name.replace("_", " ").capitalize()))
@@ -112,8 +111,7 @@ def _control(name: str, annotation: Any, value: Any, options: Mapping[str, Any])
         annotation = None
     elif not (annotation in _PLAIN or (inspect.isclass(annotation) and issubclass(annotation, Enum))):
         return None
-    widget = create_widget(value=value, annotation=annotation, name=name, label=label, options=chosen)
-    return widget if isinstance(widget, ValueWidget) else None
+    return create_widget(value=value, annotation=annotation, name=name, label=label, options=chosen)
 
 
 def describe_fields(kind: type) -> dict[str, str]:

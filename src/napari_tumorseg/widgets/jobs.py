@@ -94,6 +94,7 @@ class _Run(QRunnable):
         self._job = job
         self._function = function
         self._last_s = 0.0
+        self._last_message = ""
 
     def run(self) -> None:
         result, error = None, None
@@ -105,8 +106,9 @@ class _Run(QRunnable):
 
     def _report(self, state: ProgressState) -> None:
         now = time.monotonic()
-        if now - self._last_s >= _REPORT_EVERY_S or state.fraction >= 1.0:
-            self._last_s = now
+        # A new step is always told: the one before a long wait is the one that the user sees.
+        if now - self._last_s >= _REPORT_EVERY_S or state.fraction >= 1.0 or state.message != self._last_message:
+            self._last_s, self._last_message = now, state.message
             self._emit(lambda: self._job._reported.emit(state))
 
     @staticmethod

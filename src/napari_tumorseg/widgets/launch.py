@@ -52,7 +52,7 @@ def open_case(viewer: Any, case: Case, result: SegmentResult | None = None) -> T
         dock.work.segmented.emit(result)
         dock.steps.open(2)
         if result.lesions:
-            dock.session.jump_to(result.lesions[0])
+            dock.session.focus.go_to(result.lesions[0])
     return dock
 
 
@@ -123,6 +123,6 @@ def settle(viewer: Any, dock: TumourDock, limit_s: float = 20.0) -> None:
         time.sleep(0.02)
     rows = dock.session.lesions.rows
     if rows and dock.session.active is not None:
-        dock.session.jump_to(rows[0])
+        dock.session.focus.go_to(rows[0])
     for _ in range(5):
         QApplication.processEvents()

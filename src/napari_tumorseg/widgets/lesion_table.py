@@ -150,7 +150,7 @@ class LesionTable(QWidget):
         self.table.clicked.connect(self._go)
         session.lesions.changed.connect(self.refresh)
         session.masks_changed.connect(self.refresh)
-        session.selected.connect(self._show_selected)
+        session.focus.changed.connect(self._show_selected)
         self._showing = False
         self.refresh()
 
@@ -184,7 +184,7 @@ class LesionTable(QWidget):
     def _go(self, index: QModelIndex) -> None:
         row = self._sorted.mapToSource(index).row()
         if 0 <= row < len(self.model.lesions):
-            self._session.jump_to(self.model.lesions[row])
+            self._session.focus.go_to(self.model.lesions[row])
 
     def _show_selected(self, lesion: Lesion) -> None:
         row = next((i for i, other in enumerate(self.model.lesions) if other.id == lesion.id), None)

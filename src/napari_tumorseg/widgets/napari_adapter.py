@@ -17,12 +17,24 @@ import numpy.typing as npt
 from napari.layers import Labels
 from napari.layers.labels._labels_utils import get_contours
 from napari.layers.labels.labels import _MaskedPaintAtom
+from napari.utils.task_status import Status
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
 
 from napari_tumorseg.core.grid import Box
 
-__all__ = ["Edit", "HookCalls", "LabelsHook", "add_dock", "canvas_widget", "main_window", "prefer_height", "prefer_width", "raise_dock"]
+__all__ = [
+    "Edit",
+    "HookCalls",
+    "LabelsHook",
+    "add_dock",
+    "canvas_widget",
+    "main_window",
+    "prefer_height",
+    "prefer_width",
+    "raise_dock",
+    "tell_unsaved",
+]
 
 Array = npt.NDArray[Any]
 
@@ -142,20 +154,25 @@ class LabelsHook:
         order = list(self._layer._slice_input.displayed)
         return order != sorted(order)
 
+    def _name_tool(self, name: str) -> None:
+        # A stroke is called after what began it; one that changed nothing leaves no name behind.
+        if not self._layer._staged_history:
+            self._tool = name
+
     def _on_paint(self, coord: Any, new_label: int, refresh: bool = True) -> None:
-        self._tool = self._tool or ("paint" if new_label else "erase")
+        self._name_tool("paint" if new_label else "erase")
         self._original["paint"](coord, new_label, refresh)
 
     def _on_fill(self, coord: Any, new_label: int, refresh: bool = True) -> None:
-        self._tool = self._tool or "fill"
+        self._name_tool("fill")
         self._original["fill"](coord, new_label, refresh)
 
     def _on_paint_polygon(self, points: Any, new_label: int) -> None:
-        self._tool = self._tool or "polygon"
+        self._name_tool("polygon")
         self._original["paint_polygon"](points, new_label)
 
     def _on_data_setitem(self, indices: Any, value: Any, refresh: bool = True) -> None:
-        self._tool = self._tool or "script"
+        self._name_tool("script")
         indices = tuple(np.atleast_1d(i) for i in indices)
         values = np.broadcast_to(value, indices[0].shape)
         free = self._calls.allowed(self._layer.data[indices], values)
@@ -223,6 +240,17 @@ def main_window(viewer: Any) -> QMainWindow:
     """Return the Qt window of a viewer; it owns what belongs to the viewer."""
     window: QMainWindow = viewer.window._qt_window
     return window
+
+
+def tell_unsaved(viewer: Any, known: Any, text: str) -> Any:
+    """Let napari warn before its window is closed by hand; an empty text takes the warning back.
+
+    Returns what is passed as `known` the next time.
+    """
+    if known is None:
+        return viewer.window._register_task_status("Tumour segmentation", Status.BUSY, text) if text else None
+    viewer.window._update_task_status(known, Status.BUSY if text else Status.COMPLETED, text)
+    return known
 
 
 def canvas_widget(viewer: Any) -> QWidget:

@@ -14,15 +14,14 @@ from qtpy.QtCore import QObject, Signal
 from napari_tumorseg.core.case import Case, MaskKind, MaskVersion, Review, TimePoint
 from napari_tumorseg.core.document import Change, PatchSource
 from napari_tumorseg.core.errors import Cancelled, InputError, TumorSegError
-from napari_tumorseg.core.grid import Box
-from napari_tumorseg.core.lesion import Lesion
 from napari_tumorseg.core.settings import Settings
 from napari_tumorseg.core.volume import Volume
 from napari_tumorseg.widgets.jobs import JobRunner
+from napari_tumorseg.widgets.lesion_focus import LesionFocus
 from napari_tumorseg.widgets.lesion_tracker import LesionTracker
-from napari_tumorseg.widgets.mask_layer import Highlight, MaskLayer
+from napari_tumorseg.widgets.mask_layer import MaskLayer
 from napari_tumorseg.widgets.masks import OpenMask
-from napari_tumorseg.widgets.napari_adapter import main_window
+from napari_tumorseg.widgets.napari_adapter import main_window, tell_unsaved
 from napari_tumorseg.widgets.scene_view import SceneView
 from napari_tumorseg.workflows.display import in_reading_order
 from napari_tumorseg.workflows.environment import load_settings
@@ -46,8 +45,6 @@ class Session(QObject):
         A mask was added, or another one is active.
     edited()
         The active mask, its locks, its review or its saved state changed.
-    selected(object)
-        The lesion that was jumped to, or None.
     said(str, bool)
         A line for the status line, and whether it is about something that failed.
 
@@ -62,7 +59,6 @@ class Session(QObject):
     case_changed = Signal()
     masks_changed = Signal()
     edited = Signal()
-    selected = Signal(object)
     said = Signal(str, bool)
 
     def __init__(self, viewer: Any, settings: Settings | None = None) -> None:
@@ -73,15 +69,17 @@ class Session(QObject):
         self.view = SceneView(viewer, self)
         self.lesions = LesionTracker(self.runner, self)
         self.lesions.failed.connect(self.report)
-        self.lesions.changed.connect(self._keep_highlight)
+        self.focus = LesionFocus(self)
         self.case: Case | None = None
         self.timepoint = -1
         self.reference = ""
         self.masks: list[OpenMask] = []
         self.active: OpenMask | None = None
-        self._lesion: Lesion | None = None
+        self._notice: object | None = None
         self._stop_listening: Callable[[], None] | None = None
         viewer.layers.events.removed.connect(self._on_layer_removed)
+        self.edited.connect(self._tell_unsaved)
+        self.masks_changed.connect(self._tell_unsaved)
         main_window(viewer).destroyed.connect(self.runner.stop)
 
     @classmethod
@@ -219,37 +217,6 @@ class Session(QObject):
         if self.active is not None and self.active.view is not None:
             self.active.view.sync()
 
-    # -- lesions
-
-    def jump_to(self, lesion: Lesion) -> None:
-        """Bring a lesion into view, framed, its outline white."""
-        if self.active is None or self.active.view is None:
-            return
-        self._lesion = lesion
-        self._keep_highlight()
-        self.view.frame(lesion.centroid_mm, Box(lesion.box_start, lesion.box_stop))
-        self.selected.emit(lesion)
-
-    def step_lesion(self, by: int) -> None:
-        """Jump to the next (1) or previous (-1) lesion, round and round."""
-        rows = self.lesions.rows
-        if rows:
-            at = next((i for i, row in enumerate(rows) if self._lesion is not None and row.id == self._lesion.id), -1 if by > 0 else 0)
-            self.jump_to(rows[(at + by) % len(rows)])
-
-    def _keep_highlight(self) -> None:
-        if self.active is None or self.active.view is None:
-            return
-        wanted = self._lesion
-        row = next((r for r in self.lesions.rows if wanted is not None and r.id == wanted.id), None)
-        if row is None or self.lesions.map is None:
-            if self.active.view.highlight is not None:
-                self.active.view.set_highlight(None)
-            return
-        inside = self.view.scene.to_scene(self.lesions.map.part(row))
-        box = self.view.scene.box_to_scene(Box(row.box_start, row.box_stop))
-        self.active.view.set_highlight(Highlight(box, inside))
-
     # -- failures
 
     def report(self, error: BaseException) -> None:
@@ -284,7 +251,7 @@ class Session(QObject):
             self._stop_listening()
             self._stop_listening = None
         self.active = mask
-        self._lesion = None
+        self.focus.clear()
         if mask is not None:
             self._stop_listening = mask.document.listen(self._on_change)
         self.lesions.watch(mask.document if mask is not None else None)
@@ -295,6 +262,11 @@ class Session(QObject):
         if change.patch.origin.source in _EDITS_BY_HAND and self.active.document.review is not Review.IN_CORRECTION:
             self.active.document.review = Review.IN_CORRECTION
         self.edited.emit()
+
+    def _tell_unsaved(self) -> None:
+        # napari asks before its window closes while there is such a notice.
+        names = ", ".join(mask.name for mask in self.unsaved)
+        self._notice = tell_unsaved(self.viewer, self._notice, f"{names} is not saved" if names else "")
 
     def _close_view(self, mask: OpenMask) -> None:
         if mask.view is not None:
