@@ -25,9 +25,10 @@ class Lanes:
     Attributes
     ----------
     windows : int
-        Windows at a time: a batch on a GPU, side by side on cores of their own on a CPU.
+        Windows at a time.
     threads : int
-        Threads for each window on a CPU.
+        Threads for each window where they run side by side, on cores of their own; 0 where they run as one
+        batch.
     """
 
     windows: int
@@ -126,7 +127,7 @@ def plan_lanes(device: str, windows: int, window_bytes: float, free: int, share:
     most = min(windows, max(1, int(free * share / window_bytes)), MOST_ON_GPU if device == "cuda" else cores)
     rounds = -(-windows // most)
     even = -(-windows // rounds)
-    return Lanes(even, max(1, cores // even))
+    return Lanes(even, 0 if device == "cuda" else max(1, cores // even))
 
 
 def smaller_window(window: Shape, original: Shape, divisor: int) -> Shape | None:

@@ -128,7 +128,7 @@ class NetworkSegmenter:
             lanes = memory.plan_lanes(device, most or max(1, len(plan.starts)), need, free, self._settings.memory_share, memory.cores())
             try:
                 network = loaded.on(device, progress.cancel)
-                logits, covered = slide(network, image, plan, lanes, device, progress)
+                logits, covered = slide(network, image, plan, lanes, progress)
                 break
             except Exception as error:
                 if not memory.is_out_of_memory(error):
@@ -239,26 +239,31 @@ class _Loaded:
         return cls(network, config, NETWORKS[options.network].floats_per_voxel(config), spec.title or spec.name)
 
     def on(self, device: str, token: CancelToken) -> Callable[[torch.Tensor], torch.Tensor]:
-        """Return the network as a function on `device` that stops when `token` says so and checks its answer."""
+        """Return the network as a function that runs on `device`, stops when `token` says so and checks its answer."""
         from napari_tumorseg.networks.segresnet_cpu import fast_on_cpu
 
         self._token = token
-        self._network.to(device)
-        if device == "cpu" and self._fast is None:
-            self._fast = fast_on_cpu(self._network, lambda: self._token.raise_if_cancelled())
-        plain = self._network if device == "cpu" else self._autocast
-        return self._checked((self._fast if device == "cpu" else None) or plain)
+        self._move(device)
+        if device == "cuda":
+            return self._checked(self._on_gpu)
+        if self._fast is None:
+            self._fast = fast_on_cpu(self._network, lambda: self._token.raise_if_cancelled()) or self._network
+        return self._checked(self._fast)
 
-    def _autocast(self, batch: torch.Tensor) -> torch.Tensor:
+    def _move(self, device: str) -> None:
+        self._network.to(device)
+
+    def _on_gpu(self, batch: torch.Tensor) -> torch.Tensor:
         """Run in half precision, and again in full where that is not enough."""
         import torch
 
+        there = batch.to("cuda")
         half = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
         with torch.autocast("cuda", half):
-            answer: torch.Tensor = self._network(batch).float()
+            answer: torch.Tensor = self._network(there).float()
         if not bool(torch.isfinite(answer).all()):
-            answer = self._network(batch)
-        return answer
+            answer = self._network(there)
+        return answer.cpu()
 
     def _checked(self, run: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
         def checked(batch: torch.Tensor) -> torch.Tensor:

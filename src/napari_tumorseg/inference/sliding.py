@@ -105,24 +105,22 @@ def gaussian_weights(window: Sequence[int]) -> npt.NDArray[np.float32]:
     return np.asarray(np.maximum(weights, LEAST_WEIGHT), np.float32)
 
 
-def slide(run: Run, image: torch.Tensor, plan: Plan, lanes: Lanes, device: str, progress: Progress) -> tuple[torch.Tensor, torch.Tensor]:
+def slide(run: Run, image: torch.Tensor, plan: Plan, lanes: Lanes, progress: Progress) -> tuple[torch.Tensor, torch.Tensor]:
     """Run a network over a volume.
 
     Parameters
     ----------
     run : callable
-        Maps windows (B, C, z, y, x) on `device` to answers (B, R, z, y, x); called from several
-        threads at once on a CPU.
+        Maps windows (B, C, z, y, x) to answers (B, R, z, y, x), float32, both on the CPU; called from
+        several threads at once where windows run side by side.
     image : torch.Tensor
         Shape (C, Z, Y, X), float32, on the CPU; 0 is background.
     plan : Plan
         Where the windows lie.
     lanes : Lanes
         How many windows at a time.
-    device : str
-        "cpu" or "cuda"; the sums stay on the CPU.
     progress : Progress
-        Told after each window or batch; asked before each window.
+        Told after each window; asked before each window or batch.
 
     Returns
     -------
@@ -138,13 +136,13 @@ def slide(run: Run, image: torch.Tensor, plan: Plan, lanes: Lanes, device: str, 
     """
     import torch
 
-    starts = plan.starts
     weights = torch.from_numpy(gaussian_weights(plan.window))
     total: torch.Tensor | None = None
     norm = torch.zeros(plan.shape)
-    progress.update(0.0, f"Segmenting: {len(starts)} {'window' if len(starts) == 1 else 'windows'}")
+    count = len(plan.starts)
+    progress.update(0.0, f"Segmenting: {count} {'window' if count == 1 else 'windows'}")
     # Closed at once when something fails, so that no thread outlives the call.
-    with torch.inference_mode(), closing(_answers(run, image, plan, starts, lanes, device, progress)) as answers:
+    with torch.inference_mode(), closing(_answers(run, image, plan, lanes, progress)) as answers:
         for done, (start, answer) in enumerate(answers, 1):
             if total is None:
                 total = torch.zeros((answer.shape[0], *plan.shape))
@@ -152,11 +150,11 @@ def slide(run: Run, image: torch.Tensor, plan: Plan, lanes: Lanes, device: str, 
             part = weights[cut]
             total[:, *place].addcmul_(answer[:, *cut], part)
             norm[place] += part
-            progress.update(done / len(starts), f"Segmenting: window {done} of {len(starts)}")
-    covered = norm > 0
-    if total is None:
-        return torch.zeros((0, *plan.shape)), covered
-    return total.div_(norm.clamp_min_(LEAST_WEIGHT / 2)), covered
+            progress.update(done / count, f"Segmenting: window {done} of {count}")
+        covered = norm > 0
+        if total is None:
+            return torch.zeros((0, *plan.shape)), covered
+        return total.div_(norm.clamp_min_(LEAST_WEIGHT / 2)), covered
 
 
 def _inside(start: Shape, plan: Plan) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
@@ -179,14 +177,14 @@ def _gather(image: torch.Tensor, plan: Plan, starts: Sequence[Shape]) -> torch.T
 
 
 def _answers(
-    run: Run, image: torch.Tensor, plan: Plan, starts: Sequence[Shape], lanes: Lanes, device: str, progress: Progress
+    run: Run, image: torch.Tensor, plan: Plan, lanes: Lanes, progress: Progress
 ) -> Generator[tuple[Shape, torch.Tensor], None, None]:
-    """Yield each window's start and answer (R, z, y, x) on the CPU, in order."""
-    if device != "cpu":
-        for first in range(0, len(starts), lanes.windows):
+    """Yield each window's start and answer (R, z, y, x), in order."""
+    if lanes.threads == 0:
+        for first in range(0, len(plan.starts), lanes.windows):
             progress.cancel.raise_if_cancelled()
-            some = starts[first : first + lanes.windows]
-            yield from zip(some, run(_gather(image, plan, some).to(device)).float().cpu(), strict=True)
+            some = plan.starts[first : first + lanes.windows]
+            yield from zip(some, run(_gather(image, plan, some)), strict=True)
         return
 
     import torch
@@ -198,7 +196,7 @@ def _answers(
 
     with _workers(lanes) as pool:
         waiting: list[tuple[Shape, Future[torch.Tensor]]] = []
-        for start in starts:
+        for start in plan.starts:
             waiting.append((start, pool.submit(one, start)))
             # One more than there are lanes, so that no lane waits while an answer is blended.
             if len(waiting) > lanes.windows:
