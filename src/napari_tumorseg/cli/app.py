@@ -87,13 +87,14 @@ def convert(
     seg_type: Annotated[str, typer.Option(help="DICOM SEG type: binary, labelmap or fractional.")] = "binary",
     spacing: Annotated[str, typer.Option(help="Voxel size z,y,x in mm for formats that state none.")] = "",
     replace: Annotated[bool, typer.Option(help="Replace the target when it exists.")] = False,
+    allow_gaps: Annotated[bool, typer.Option("--allow-gaps", help="Fill slices that a DICOM series lacks from their neighbours.")] = False,
     as_json: Json = False,
 ) -> None:
     """Turn one image or mask format into another."""
     from napari_tumorseg.workflows.convert import ConvertRequest
     from napari_tumorseg.workflows.convert import convert as run_convert
 
-    request = ConvertRequest(source, target, reference, schema, kind, on_overlap, seg_type, spacing, replace)
+    request = ConvertRequest(source, target, reference, schema, kind, on_overlap, seg_type, spacing, replace, allow_gaps)
     with shown_progress() as progress:
         document = run_convert(request, progress)
     for warning in document["warnings"]:

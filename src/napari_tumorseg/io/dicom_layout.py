@@ -122,14 +122,14 @@ def _refusal(what: str, heights: Vector, steps: Vector, missing: Mapping[int, in
     if not missing:
         return InputError(
             f"The slices of {what} are unevenly spaced: {steps.min():.2f} to {steps.max():.2f} mm apart.",
-            "Choose an evenly spaced series, or allow gaps to have it resampled.",
+            "Choose an evenly spaced series, or convert it with --allow-gaps to have it resampled.",
         )
     places = [f"{n} between slice {i + 1} and {i + 2} ({heights[i]:.1f} and {heights[i + 1]:.1f} mm)" for i, n in missing.items()]
     more = f" and {len(places) - 3} more places" if len(places) > 3 else ""
     total = sum(missing.values())
     return InputError(
         f"{what} lacks {total} slice{'s' if total > 1 else ''} of {len(heights) + total}: {'; '.join(places[:3])}{more}.",
-        "Copy the series again from its source, or allow gaps to have them filled from their neighbours.",
+        "Copy the series again from its source, or convert it with --allow-gaps to have them filled from their neighbours.",
     )
 
 

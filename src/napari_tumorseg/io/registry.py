@@ -35,7 +35,12 @@ SpacingMm = tuple[float, float, float]
 
 
 def read_images(
-    path: Path, *, progress: Progress | None = None, split_4d: bool = False, spacing_mm: SpacingMm | None = None
+    path: Path,
+    *,
+    progress: Progress | None = None,
+    split_4d: bool = False,
+    spacing_mm: SpacingMm | None = None,
+    allow_gaps: bool = False,
 ) -> tuple[Volume, ...]:
     """Read every image of a file or folder.
 
@@ -50,6 +55,8 @@ def read_images(
         Whether a file of several volumes is read as such; it is refused otherwise.
     spacing_mm : tuple of float, optional
         (z, y, x), for files that state no voxel size.
+    allow_gaps : bool
+        Whether slices that a DICOM series lacks are filled from their neighbours.
 
     Raises
     ------
@@ -64,7 +71,7 @@ def read_images(
         if form in ("dicom-seg", "rtstruct"):
             raise InputError(f"{path.name} holds a mask, not an image.", "Open it as a mask, together with the images it was drawn on.")
         if form == "dicom":
-            return _read_dicom([path], progress)
+            return _read_dicom([path], progress, allow_gaps)
         progress.update(0.0, f"Reading {path.name}")
         return read_file(path, split_4d=split_4d, spacing_mm=spacing_mm)
     contents = look_into(path)
@@ -80,7 +87,7 @@ def read_images(
     if stack:
         volumes += tiff.read_folder(path, spacing_mm=spacing_mm)
     if contents.dicom_images:
-        volumes += _read_dicom(contents.dicom_images, progress.part(0.5, 1.0))
+        volumes += _read_dicom(contents.dicom_images, progress.part(0.5, 1.0), allow_gaps)
     return tuple(volumes)
 
 
@@ -94,15 +101,15 @@ def read_file(path: Path, *, split_4d: bool = False, spacing_mm: SpacingMm | Non
     return itk_formats.read_split(path) if split_4d else (itk_formats.read(path),)
 
 
-def _read_dicom(files: Sequence[Path], progress: Progress) -> tuple[Volume, ...]:
+def _read_dicom(files: Sequence[Path], progress: Progress, allow_gaps: bool) -> tuple[Volume, ...]:
     from napari_tumorseg.io.dicom import read_series
 
-    return read_series(files, progress)
+    return read_series(files, progress, allow_gaps=allow_gaps)
 
 
-def read_image(path: Path, *, progress: Progress | None = None, spacing_mm: SpacingMm | None = None) -> Volume:
+def read_image(path: Path, *, progress: Progress | None = None, spacing_mm: SpacingMm | None = None, allow_gaps: bool = False) -> Volume:
     """Read the only image of a file or folder; raise `InputError` naming what there is when it is not one."""
-    volumes = read_images(path, progress=progress, spacing_mm=spacing_mm)
+    volumes = read_images(path, progress=progress, spacing_mm=spacing_mm, allow_gaps=allow_gaps)
     if len(volumes) != 1:
         names = ", ".join(v.name for v in volumes[:8]) + (" …" if len(volumes) > 8 else "")
         raise InputError(f"{path.name} holds {len(volumes)} images: {names}.", "Choose one of them.")

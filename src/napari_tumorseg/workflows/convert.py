@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from napari_tumorseg.core.case import MaskVersion
 from napari_tumorseg.core.errors import InputError
 from napari_tumorseg.core.grid import Grid
 from napari_tumorseg.core.jobs import Progress
@@ -46,6 +47,8 @@ class ConvertRequest:
         "z,y,x" for formats that state no voxel size.
     replace : bool
         Whether an existing target is replaced.
+    allow_gaps : bool
+        Whether slices that a DICOM series lacks are filled from their neighbours.
     """
 
     source: Path
@@ -57,6 +60,7 @@ class ConvertRequest:
     seg_type: str = "binary"
     spacing_mm: str = ""
     replace: bool = False
+    allow_gaps: bool = False
 
 
 def convert(request: ConvertRequest, progress: Progress | None = None) -> dict[str, Any]:
@@ -94,22 +98,16 @@ def convert(request: ConvertRequest, progress: Progress | None = None) -> dict[s
         raise InputError(f"{request.source.name} holds a mask, not an image.", "Leave out --as image.")
     progress.update(0.0, f"Reading {request.source.name}")
     if not is_mask:
-        volume = registry.read_image(request.source, spacing_mm=spacing, progress=progress.part(0.0, 0.6))
+        volume = registry.read_image(request.source, spacing_mm=spacing, progress=progress.part(0.0, 0.6), allow_gaps=request.allow_gaps)
         progress.update(0.6, f"Writing {request.target.name}")
         registry.write_image(request.target, volume)
         return _document(request, "image", wanted, volume.grid, volume.warnings)
-    schema = preset(request.schema) if request.schema else None
     reference = None if request.reference is None else _reference(request, found, progress)
-    mask = registry.read_mask(
-        request.source,
-        schema=schema,
-        reference=reference,
-        on_overlap=cast(Literal["error", "first", "last"], request.on_overlap),
-        spacing_mm=spacing,
-    )
+    mask = _mask(request, reference)
     progress.update(0.6, f"Writing {request.target.name}")
     registry.write_mask(request.target, mask, reference=reference, kind=cast(Literal["binary", "labelmap", "fractional"], request.seg_type))
-    return _document(request, "mask", wanted, mask.grid, reference.warnings if reference else ())
+    notes = tuple(str(note) for note in mask.header.get("notes", ()))
+    return _document(request, "mask", wanted, mask.grid, (*(reference.warnings if reference else ()), *notes))
 
 
 def _spacing(text: str) -> tuple[float, float, float] | None:
@@ -127,7 +125,7 @@ def _reference(request: ConvertRequest, found: str, progress: Progress) -> Volum
     from napari_tumorseg.io import registry
 
     assert request.reference is not None
-    volumes = registry.read_images(request.reference, progress=progress.part(0.1, 0.4))
+    volumes = registry.read_images(request.reference, progress=progress.part(0.1, 0.4), allow_gaps=request.allow_gaps)
     if len(volumes) == 1:
         return volumes[0]
     if found in _MASK_ONLY:
@@ -135,12 +133,24 @@ def _reference(request: ConvertRequest, found: str, progress: Progress) -> Volum
         wanted = registry.referenced_series(request.source)
         matching = [v for v in volumes if v.source is not None and v.source.header.get("series_uid") in wanted]
     else:
-        grid = registry.read_mask(request.source).grid
+        grid = _mask(request, None).grid
         matching = [v for v in volumes if v.grid.matches(grid, tolerance_mm=0.01)]
     if len(matching) != 1:
         names = ", ".join(v.name for v in volumes)
         raise InputError(f"{request.reference} holds {len(volumes)} images ({names}).", "Give the one that the mask was drawn on.")
     return matching[0]
+
+
+def _mask(request: ConvertRequest, reference: Volume | None) -> MaskVersion:
+    from napari_tumorseg.io import registry
+
+    return registry.read_mask(
+        request.source,
+        schema=preset(request.schema) if request.schema else None,
+        reference=reference,
+        on_overlap=cast(Literal["error", "first", "last"], request.on_overlap),
+        spacing_mm=_spacing(request.spacing_mm),
+    )
 
 
 def _document(request: ConvertRequest, kind: str, form: str, grid: Grid, warnings: tuple[str, ...]) -> dict[str, Any]:
