@@ -20,7 +20,7 @@ from monai.networks.blocks.segresnet_block import ResBlock
 from monai.networks.nets import SegResNet
 from torch import nn
 
-from napari_tumorseg.networks.subvoxel_segresnet import SubvoxelSegResNet, unfold_blocks
+from napari_tumorseg.networks.subvoxel_segresnet import SubvoxelSegResNet, smooth, unfold_blocks
 
 __all__ = ["FastNetwork", "fast_on_cpu", "fold_blocks_channels_last", "group_norm_relu"]
 
@@ -52,7 +52,7 @@ def fast_on_cpu(net: nn.Module, check: Callable[[], None] = lambda: None) -> Fas
     if isinstance(net, SubvoxelSegResNet):
         body = fast_on_cpu(net.body, check)
         block = net.config.block
-        return None if body is None else lambda image: unfold_blocks(body(fold_blocks_channels_last(image, block)), block)
+        return None if body is None else lambda image: smooth(unfold_blocks(body(fold_blocks_channels_last(image, block)), block))
     return _FastSegResNet(net, check) if _is_known(net) else None
 
 
