@@ -43,7 +43,7 @@ class Wish:
     how: Literal["a", "b"] = "a"
     name: str = ""
     title: str = ""
-    folder: Path = Path()
+    folder: Path = Path("/")
     extra: tuple[int, ...] = (1, 2)
 
 

@@ -122,6 +122,8 @@ class TumourDock(_Dock):
     def _show_lesions(self) -> None:
         if LESIONS_NAME not in self.viewer.window.dock_widgets:
             prefer_height(self.viewer, add_dock(self.viewer, LesionDock(self.viewer), LESIONS_NAME, "bottom"), 180)
+            # The canvas is smaller now than when the case was fitted into it.
+            self.viewer.reset_view()
 
 
 class _OneStep(_Dock):

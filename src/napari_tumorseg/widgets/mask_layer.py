@@ -25,14 +25,14 @@ _LIGHT = 0.28
 
 
 class Highlight:
-    """Voxels whose outline is drawn white: a boolean block at a box of the scene."""
+    """Voxels whose outer outline is drawn white: a boolean block at a box of the scene."""
 
     def __init__(self, box: Box, inside: npt.NDArray[np.bool_]) -> None:
         self.box = box
         self.inside = inside
 
     def plane(self, index: Sequence[slice | int]) -> tuple[tuple[int, int], npt.NDArray[np.bool_]] | None:
-        """Return row and column of the first voxel in a plane, and the plane's part; None where it has none."""
+        """Return row and column of the first voxel in a plane, and its outline there; None where it has none."""
         part: list[slice | int] = []
         corner: list[int] = []
         for axis, at in enumerate(index):
@@ -44,7 +44,9 @@ class Highlight:
                 part.append(at - start)
             else:
                 return None
-        return (corner[0], corner[1]), self.inside[tuple(part)]
+        inside = np.pad(self.inside[tuple(part)], 1)
+        within = inside[:-2, 1:-1] & inside[2:, 1:-1] & inside[1:-1, :-2] & inside[1:-1, 2:]
+        return (corner[0], corner[1]), inside[1:-1, 1:-1] & ~within
 
 
 class MaskLayer:
@@ -255,14 +257,14 @@ class MaskLayer:
         if self.highlight is not None and index is not None:
             found = self.highlight.plane(index)
             if found is not None:
-                corner, inside = found
+                corner, outline = found
                 if self._hook.transposed:
-                    corner, inside = (corner[1], corner[0]), inside.T
+                    corner, outline = (corner[1], corner[0]), outline.T
                 whole = np.zeros(tuple(s.stop for s in part), bool)
-                rows = slice(corner[0], corner[0] + inside.shape[0])
-                columns = slice(corner[1], corner[1] + inside.shape[1])
-                whole[rows, columns] = inside[: max(0, whole.shape[0] - corner[0]), : max(0, whole.shape[1] - corner[1])]
-                shown[edge & whole[part]] = self._white
+                rows = slice(corner[0], corner[0] + outline.shape[0])
+                columns = slice(corner[1], corner[1] + outline.shape[1])
+                whole[rows, columns] = outline[: max(0, whole.shape[0] - corner[0]), : max(0, whole.shape[1] - corner[1])]
+                shown[whole[part] & (labels != 0)] = self._white
         return np.asarray(shown)
 
     def _status(self, position: Sequence[float]) -> str:

@@ -272,6 +272,9 @@ def prefer_height(viewer: Any, dock: QWidget, height_px: int) -> None:
     window.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
     if isinstance(dock, QDockWidget):
         window.resizeDocks([dock], [height_px], Qt.Orientation.Vertical)
+        layout = window.layout()
+        if layout is not None:
+            layout.activate()
 
 
 def prefer_width(viewer: Any, dock: QWidget, width_px: int) -> None:

@@ -113,7 +113,10 @@ class Session(QObject):
         self.case_changed.emit()
         for name, versions in case.timepoints[timepoint].masks.items():
             with self.reporting():
-                self.add_mask(versions[-1], name, from_file=True)
+                self.add_mask(versions[-1], name, from_file=True, activate=False)
+        if self.masks:
+            grid = self.volumes[self.reference].grid
+            self.activate(next((m for m in self.masks if m.document.grid.matches(grid)), self.masks[0]))
 
     def close_case(self) -> None:
         """Take the case and its masks out of the viewer."""
@@ -148,8 +151,10 @@ class Session(QObject):
 
     # -- masks
 
-    def add_mask(self, version: MaskVersion, name: str, *, from_file: bool = False, notes: tuple[str, ...] = ()) -> OpenMask:
-        """Open a mask beside those that are open, and make it the active one."""
+    def add_mask(
+        self, version: MaskVersion, name: str, *, from_file: bool = False, notes: tuple[str, ...] = (), activate: bool = True
+    ) -> OpenMask:
+        """Open a mask beside those that are open and, unless told otherwise, make it the active one."""
         reference = next((n for n, v in self.volumes.items() if v.grid.matches(version.grid)), None)
         if reference is None:
             raise InputError(f"The mask {name} {version.grid.shape} lies on none of the images' grids.", "Open the image it was drawn on.")
@@ -158,7 +163,8 @@ class Session(QObject):
         if self.case is not None and not from_file:
             self._set_timepoint(self.case.timepoints[self.timepoint].with_mask(name, version))
         self.masks.append(mask)
-        self.activate(mask)
+        if activate:
+            self.activate(mask)
         return mask
 
     def add_empty_mask(self, schema_name: str = "brats-mets-2025") -> OpenMask:

@@ -92,10 +92,10 @@ class CaseStep(Step):
                 widget.hide()
             return
         volumes = self.session.volumes
-        known = sum(name in MODALITIES for name in volumes)
-        brain = {"T1", "T1c", "T2", "FLAIR"}
-        of = f"{len(brain & set(volumes))} of 4 sequences" if brain & set(volumes) else f"{len(volumes)} images"
-        self.set_state(f"✓ {of}" if known == len(volumes) else f"! {of}")
+        known = all(name in MODALITIES for name in volumes)
+        brain = set(volumes) <= {"T1", "T1c", "T2", "FLAIR"}
+        count = f"{len(volumes)} of 4 sequences" if brain else f"{len(volumes)} image{'' if len(volumes) == 1 else 's'}"
+        self.set_state(f"{'✓' if known else '!'} {count}")
         self.name.setText(f"<b>{case.name}</b>")
         self.name.show()
         self.timepoint.clear()

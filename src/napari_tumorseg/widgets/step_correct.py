@@ -8,7 +8,7 @@ from qtpy.QtCore import QSize
 from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap
 from qtpy.QtWidgets import QButtonGroup, QCheckBox, QComboBox, QDoubleSpinBox, QGridLayout, QHBoxLayout, QLabel, QWidget
 
-from napari_tumorseg.core.case import Review
+from napari_tumorseg.core.case import MaskKind, Review
 from napari_tumorseg.widgets.mask_layer import MaskLayer
 from napari_tumorseg.widgets.masks import review_text
 from napari_tumorseg.widgets.parts import button, note, toggle
@@ -189,9 +189,14 @@ class CorrectStep(Step):
         if active is None:
             self.set_state("needs a mask")
             return
+        if self.session.lesions.map is None:
+            self.set_state("… counting")
+            return
         count = len(self.session.lesions.rows)
         text = f"{count} lesion{'' if count == 1 else 's'}"
-        self.set_state(f"✓ accepted, {text}" if active.document.review is Review.ACCEPTED else text)
+        reference = active.document.kind is MaskKind.REFERENCE
+        done = "✓ reference, " if reference else "✓ accepted, "
+        self.set_state(f"{done}{text}" if active.document.review is Review.ACCEPTED else text)
 
     def _choose_mask(self, index: int) -> None:
         with self.session.reporting():

@@ -76,7 +76,8 @@ class ViewBar(QWidget):
         windows = windows_for(volume) if volume is not None else ()
         self.window.clear()
         for window in windows:
-            self.window.addItem(f"{window.name} ({window.low:g} to {window.high:g})", window)
+            limits = "" if " to " in window.name else f" ({window.low:g} to {window.high:g})"
+            self.window.addItem(f"{window.name}{limits}", window)
         self.window.setVisible(len(windows) > 1)
 
     def _on_plane(self, name: str) -> None:

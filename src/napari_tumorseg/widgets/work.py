@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from napari.utils.notifications import show_info
 from qtpy.QtCore import QObject, Signal
 
 from napari_tumorseg.catalogue.registry import Catalogue
@@ -19,6 +20,9 @@ from napari_tumorseg.workflows.open_case import OpenRequest, open_case, open_mas
 from napari_tumorseg.workflows.segment import SegmentRequest, SegmentResult, segment_case
 
 __all__ = ["Work"]
+
+# Whoever waited longer has looked away and is told by a notice, too.
+_LONG_S = 10.0
 
 
 class Work(QObject):
@@ -120,6 +124,11 @@ class Work(QObject):
     def _take_result(self, result: SegmentResult) -> None:
         self._session.add_mask(result.mask, result.mask.author.split(" ")[0] or "AI", notes=result.notes)
         self.segmented.emit(result)
+        count = len(result.lesions)
+        line = f"{result.mask.author.split(' ')[0]} is done: {count} lesion{'' if count == 1 else 's'}. Check every one of them."
+        self._session.said.emit(line, False)
+        if result.seconds.get("total", 0.0) > _LONG_S:
+            show_info(line)
 
     def save(self, mask: OpenMask, path: Path) -> None:
         """Write a mask, replacing the file when it exists."""
