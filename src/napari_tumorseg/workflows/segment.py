@@ -91,7 +91,8 @@ class SegmentResult:
     seconds : mapping of str to float
         Time by stage, "total" included.
     notes : tuple of str
-        What the user should know: limits of the model, what was missing, where it ran.
+        What the user should know: limits of the model, what was missing, what the readers noticed,
+        where it ran.
     """
 
     mask: MaskVersion
@@ -220,7 +221,8 @@ def segment_case(
     )
     done = time.perf_counter()
     seconds = {"resample": prepared - started, **prediction.seconds, "model": predicted - prepared, "lesions": done - predicted}
-    notes = (*warnings_for(spec), *((fitness.reason,) if fitness.reason else ()), *prediction.notes)
+    read = tuple(dict.fromkeys(w for modality in images for w in point.volumes[modality].warnings))
+    notes = (*warnings_for(spec), *((fitness.reason,) if fitness.reason else ()), *read, *prediction.notes)
     progress.update(1.0, "Done")
     return SegmentResult(mask, prediction, reference, regions, lesions, {**seconds, "total": done - started}, notes)
 
