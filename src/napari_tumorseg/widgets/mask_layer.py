@@ -187,13 +187,15 @@ class MaskLayer:
         there = self.scene.box_from_scene(box)
         self._buffer[box.slices] = self.scene.to_scene(self.document.labels[there.slices])
 
-    def _allowed(self, old: Array, value: Any) -> npt.NDArray[np.bool_]:
+    def _allowed(self, old: Array, value: Any) -> npt.NDArray[np.bool_] | None:
         schema, locked = self.document.schema, self.document.locked
-        known = np.isin(value, (0, *schema.values))
-        if not known.any():
+        known: Any = value == 0 or value in schema.values if np.ndim(value) == 0 else np.isin(value, (0, *schema.values))
+        if not np.any(known):
             self._refused(f"{schema.name} has no label {np.ravel(value)[0]}; choose one of {', '.join(map(str, schema.values))}.")
-        free = np.broadcast_to(known, old.shape)
-        return free & ~np.isin(old, list(locked)) if locked else free
+            return np.zeros(old.shape, bool)
+        if not locked:
+            return None if known is True else np.broadcast_to(known, old.shape)
+        return np.broadcast_to(known, old.shape) & ~np.isin(old, list(locked))
 
     def _committed(self, edits: list[Edit], tool: str) -> None:
         box = edits[0].box

@@ -56,7 +56,8 @@ class HookCalls:
     Attributes
     ----------
     allowed : callable
-        Given the present labels and the new value (or values), returns where it may be written.
+        Given the present labels and the new value (or values), returns where it may be written,
+        None for everywhere.
     committed : callable
         Told the edits of one stroke and the tool's name.
     undo, redo : callable
@@ -67,7 +68,7 @@ class HookCalls:
         Given a world position, returns text for the status bar.
     """
 
-    allowed: Callable[[Array, Any], npt.NDArray[np.bool_]]
+    allowed: Callable[[Array, Any], npt.NDArray[np.bool_] | None]
     committed: Callable[[list[Edit], str], None]
     undo: Callable[[], None]
     redo: Callable[[], None]
@@ -176,14 +177,17 @@ class LabelsHook:
         indices = tuple(np.atleast_1d(i) for i in indices)
         values = np.broadcast_to(value, indices[0].shape)
         free = self._calls.allowed(self._layer.data[indices], values)
-        if free.any():
-            self._original["data_setitem"](tuple(i[free] for i in indices), values[free].tolist(), refresh)
+        chosen = slice(None) if free is None else free
+        if free is None or free.any():
+            self._original["data_setitem"](tuple(i[chosen] for i in indices), values[chosen].tolist(), refresh)
 
     def _on_apply_mask_to_data(self, data: Array, mask: Array, new_label: int, volume_slice: Any) -> Array | None:
         free = self._calls.allowed(data, new_label)
-        if not free.any():
-            return None
-        painted: Array | None = self._original["_apply_mask_to_data"](data, mask & free, new_label, volume_slice)
+        if free is not None:
+            mask = mask & free
+            if not mask.any():
+                return None
+        painted: Array | None = self._original["_apply_mask_to_data"](data, mask, new_label, volume_slice)
         return painted
 
     def _on_append_to_undo_history(self, item: list[Any]) -> None:
