@@ -154,7 +154,7 @@ def layer_to_mask(data: Any, meta: Mapping[str, Any]) -> tuple[MaskVersion, Volu
     InputError
         If the layer is not 3-D or holds numbers that are no labels.
     """
-    from napari_tumorseg.core.labels import PRESETS, guess
+    from napari_tumorseg.io.schemas import schema_for
 
     array = _three_axes(data, meta)
     if array.size and (array.min() < 0 or array.max() > 65535):
@@ -165,11 +165,7 @@ def layer_to_mask(data: Any, meta: Mapping[str, Any]) -> tuple[MaskVersion, Volu
     labels = labels.astype(np.uint8 if labels.max(initial=0) < 256 else np.uint16)
     schema = geometry.schema if geometry else None
     if schema is None:
-        schema = guess(labels, list(PRESETS.values()))
-    if schema is None:
-        from napari_tumorseg.io.schemas import plain_schema
-
-        schema = plain_schema(tuple(int(v) for v in np.unique(labels) if v))
+        schema = schema_for(labels, None, str(meta.get("name", "")))
     kind, review = (geometry.kind, geometry.review) if geometry else (MaskKind.RATER, Review.IN_CORRECTION)
     mask = MaskVersion(labels, grid, schema, kind, review=review)
     if geometry is None or geometry.source is None:

@@ -79,6 +79,14 @@ def test_a_layer_that_remembers_nothing_is_placed_by_its_transform():
     assert mask.schema.name in ("lesion", "brats-mets-2025")
 
 
+def test_numbers_of_no_known_schema_become_labels_of_their_own():
+    data = np.zeros((3, 4, 5), np.int32)
+    data[0, 1, 2], data[1, 1, 1] = 17, 300
+    mask, _ = layer_to_mask(data, {"name": "cells"})
+    assert mask.schema.values == (17, 300)
+    assert mask.labels.dtype == np.uint16
+
+
 def test_a_cut_layer_is_placed_by_its_transform():
     grid = Grid.from_spacing((6, 6, 6), (1.0, 1.0, 1.0), "SAR")
     data, meta, _ = mask_to_layer(MaskVersion(np.ones((6, 6, 6), np.uint8), grid, preset("lesion"), MaskKind.RATER), "m")

@@ -9,7 +9,7 @@ from napari_tumorseg.core.case import MaskKind, MaskVersion, Review
 from napari_tumorseg.core.document import MaskDocument
 from napari_tumorseg.widgets.mask_layer import MaskLayer
 
-__all__ = ["OpenMask", "review_text"]
+__all__ = ["OpenMask"]
 
 
 @dataclass(eq=False)
@@ -34,6 +34,8 @@ class OpenMask:
         Where it was saved or read.
     notes : tuple of str
         What the user should know about it.
+    accepted_by : str
+        Who accepted it in this session.
     """
 
     name: str
@@ -44,6 +46,7 @@ class OpenMask:
     saved_review: Review | None = None
     path: Path | None = None
     notes: tuple[str, ...] = field(default_factory=tuple)
+    accepted_by: str = ""
 
     @classmethod
     def of(cls, version: MaskVersion, name: str, reference: str, *, from_file: bool = False) -> OpenMask:
@@ -62,15 +65,16 @@ class OpenMask:
         """Whether what is on disk is what is in memory."""
         return self.saved_revision == self.document.revision and self.saved_review == self.document.review
 
+    @property
+    def review_text(self) -> str:
+        """The review state as the user reads it, e.g. "accepted by A.B."."""
+        review = self.document.review
+        if review is not Review.ACCEPTED:
+            return review.value
+        if self.document.kind is MaskKind.REFERENCE and not self.document.revision:
+            return "reference"
+        return f"accepted by {self.accepted_by}" if self.accepted_by else "accepted"
+
     def mark_saved(self, revision: int, review: Review, path: Path) -> None:
         """Remember what was written, and where."""
         self.saved_revision, self.saved_review, self.path = revision, review, path
-
-
-def review_text(document: MaskDocument, person: str) -> str:
-    """Return the review state as the user reads it, e.g. "accepted by A.B."."""
-    if document.review is Review.ACCEPTED:
-        if document.kind is MaskKind.REFERENCE:
-            return "reference"
-        return f"accepted by {person}" if person else "accepted"
-    return document.review.value

@@ -209,6 +209,7 @@ class Session(QObject):
         if self.active is not None:
             self.sync()
             self.active.document.review = Review.ACCEPTED
+            self.active.accepted_by = self.settings.person
             self.edited.emit()
 
     def set_locked(self, value: int, locked: bool) -> None:

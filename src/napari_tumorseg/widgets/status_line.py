@@ -5,7 +5,6 @@ from __future__ import annotations
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
-from napari_tumorseg.widgets.masks import review_text
 from napari_tumorseg.widgets.work import Work
 
 __all__ = ["StatusLine"]
@@ -72,7 +71,7 @@ class StatusLine(QWidget):
             self.mask.setText("No mask yet")
             self.saved.setText("Nothing to save" if self._session.case is not None else "No case open")
             return
-        self.mask.setText(f"{active.name}: {review_text(active.document, self._session.settings.person)}")
+        self.mask.setText(f"{active.name}: {active.review_text}")
         if self._work.save_problem:
             self.saved.setText("✗ Not saved; working in memory")
         elif active.saved:

@@ -8,9 +8,8 @@ from qtpy.QtCore import QSize
 from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap
 from qtpy.QtWidgets import QButtonGroup, QCheckBox, QComboBox, QDoubleSpinBox, QGridLayout, QHBoxLayout, QLabel, QWidget
 
-from napari_tumorseg.core.case import MaskKind, Review
+from napari_tumorseg.core.case import Review
 from napari_tumorseg.widgets.mask_layer import MaskLayer
-from napari_tumorseg.widgets.masks import review_text
 from napari_tumorseg.widgets.parts import button, note, toggle
 from napari_tumorseg.widgets.steps import Step
 from napari_tumorseg.widgets.work import Work
@@ -177,7 +176,7 @@ class CorrectStep(Step):
     def _on_edited(self) -> None:
         active = self.session.active
         if active is not None:
-            self.review.setText(f"State: {review_text(active.document, self.session.settings.person)}")
+            self.review.setText(f"State: {active.review_text}")
             self.review.show()
             self.undo.setEnabled(active.document.can_undo)
             self.redo.setEnabled(active.document.can_redo)
@@ -194,8 +193,7 @@ class CorrectStep(Step):
             return
         count = len(self.session.lesions.rows)
         text = f"{count} lesion{'' if count == 1 else 's'}"
-        reference = active.document.kind is MaskKind.REFERENCE
-        done = "✓ reference, " if reference else "✓ accepted, "
+        done = "✓ reference, " if active.review_text == "reference" else "✓ accepted, "
         self.set_state(f"{done}{text}" if active.document.review is Review.ACCEPTED else text)
 
     def _choose_mask(self, index: int) -> None:
