@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 
@@ -345,4 +346,58 @@ def test_errors_of_reading_a_mask_on_another_grid_are_told(open_window, load, qt
     with qtbot.waitSignal(dock.work.ended, timeout=20000):
         dock.open([tmp_path / "other-seg.nii.gz"])
     assert len(shown) == 1
+    assert not dock.session.masks
+
+
+def test_the_tab_key_follows_the_eye(segmented):
+    dock = segmented()
+    for number in range(4):
+        dock.steps.open(number)
+        dock.layout().activate()
+        chain, widget = [], dock.steps._headers[0]
+        while widget is not None and widget not in chain:
+            chain.append(widget)
+            widget = widget.nextInFocusChain()
+        rows = [
+            w.mapTo(dock, w.rect().center()).y()
+            for w in chain
+            if w.isVisible() and dock.steps.isAncestorOf(w) and w.focusPolicy() & Qt.FocusPolicy.TabFocus and w.isEnabled()
+        ]
+        assert len(rows) > 6
+        assert all(b >= a - 6 for a, b in itertools.pairwise(rows)), rows
+
+
+def test_every_control_has_a_name_and_a_tooltip(segmented):
+    from qtpy.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLineEdit
+
+    dock = segmented()
+    for kind in (QAbstractButton, QComboBox, QAbstractSpinBox, QLineEdit):
+        for control in dock.findChildren(kind):
+            if control.objectName().startswith("qt_") or isinstance(control.parent(), (QAbstractSpinBox, QComboBox)):
+                continue
+            named = control.accessibleName() or (isinstance(control, QAbstractButton) and control.text())
+            assert named, control
+            assert control.toolTip(), named
+
+
+def test_layers_of_others_with_more_axes_do_no_harm(segmented):
+    dock = segmented()
+    dock.viewer.add_image(np.zeros((3, 4, 50, 60)), name="film")
+    dock.session.view.show_plane("sagittal")
+    assert dock.session.view.plane == "sagittal"
+    dock.session.focus.go_to(dock.session.lesions.rows[0])
+    assert dock.session.view._letters.texts["left"] == "A"
+    press(dock, Qt.Key.Key_1, Qt.KeyboardModifier.ControlModifier)
+    assert dock.session.view.plane == "axial"
+
+
+def test_commands_without_a_case_do_nothing(open_window):
+    from napari_tumorseg.widgets.commands import COMMANDS
+
+    dock = open_window(show=False)
+    for command in COMMANDS:
+        if command.key:
+            result = command.run(dock.viewer)
+            if hasattr(result, "__next__"):
+                list(result)
     assert not dock.session.masks

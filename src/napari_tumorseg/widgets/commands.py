@@ -103,9 +103,11 @@ def accept_mask(viewer: ViewerModel) -> None:
 def save_mask(viewer: ViewerModel) -> None:
     """Save the mask as the step Save says."""
     from napari_tumorseg.widgets.launch import open_dock
+    from napari_tumorseg.widgets.napari_adapter import main_window
     from napari_tumorseg.widgets.step_save import SaveStep
 
-    open_dock(viewer).findChild(SaveStep).run()
+    step = main_window(viewer).findChild(SaveStep)
+    (step if step is not None else open_dock(viewer).save).run()
 
 
 def show_axial(viewer: ViewerModel) -> None:

@@ -14,6 +14,7 @@ from napari_tumorseg.widgets.commands import COMMANDS, register
 from napari_tumorseg.widgets.first_run import FirstRunNote
 from napari_tumorseg.widgets.lesion_table import LesionTable
 from napari_tumorseg.widgets.napari_adapter import add_dock, prefer_height
+from napari_tumorseg.widgets.parts import tab_in_layout_order
 from napari_tumorseg.widgets.status_line import StatusLine
 from napari_tumorseg.widgets.step_case import CaseStep
 from napari_tumorseg.widgets.step_correct import CorrectStep
@@ -64,6 +65,12 @@ class _Dock(QWidget):
         for widget in (above, scroll, self.first_run, line, self.status):
             if widget is not None:
                 self._layout.addWidget(widget, 1 if widget is scroll else 0)
+        for signal in (self.session.case_changed, self.session.masks_changed):
+            signal.connect(self._order_tabs)
+        self._order_tabs()
+
+    def _order_tabs(self) -> None:
+        tab_in_layout_order(self)
 
     def dragEnterEvent(self, event: QDragEnterEvent | None) -> None:  # noqa: N802
         """Take files and folders."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel, QMessageBox, QPushButton, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QLayout, QMessageBox, QPushButton, QScrollArea, QSizePolicy, QToolButton, QVBoxLayout, QWidget
 
-__all__ = ["More", "button", "choose", "emphasise", "note", "toggle"]
+__all__ = ["More", "button", "choose", "emphasise", "note", "tab_in_layout_order", "toggle"]
 
 _PRIMARY = (
     "QPushButton { background: #1f6fb2; color: white; font-weight: bold; padding: 6px 12px; border-radius: 3px; }"
@@ -100,6 +101,33 @@ class More(QWidget):
         """Show or hide the content."""
         self._button.setArrowType(Qt.ArrowType.DownArrow if opened else Qt.ArrowType.RightArrow)
         self._content.setVisible(opened)
+
+
+def tab_in_layout_order(root: QWidget) -> None:
+    """Let the tab key follow the eye: from control to control as the layouts have them."""
+    chain = [widget for widget in _walk(root) if widget.focusPolicy() != Qt.FocusPolicy.NoFocus]
+    for before, after in pairwise(chain):
+        QWidget.setTabOrder(before, after)
+
+
+def _walk(widget: QWidget) -> Iterator[QWidget]:
+    yield widget
+    if isinstance(widget, QScrollArea):
+        inside = widget.widget()
+        if inside is not None:
+            yield from _walk(inside)
+    layout = widget.layout()
+    if layout is not None:
+        yield from _walk_layout(layout)
+
+
+def _walk_layout(layout: QLayout) -> Iterator[QWidget]:
+    for index in range(layout.count()):
+        item = layout.itemAt(index)
+        if item is not None and (widget := item.widget()) is not None:
+            yield from _walk(widget)
+        elif item is not None and (inner := item.layout()) is not None:
+            yield from _walk_layout(inner)
 
 
 def choose(parent: QWidget, question: str, detail: str, verbs: tuple[str, ...]) -> str:

@@ -65,14 +65,14 @@ class SceneView(QObject):
             self.layers[name] = [self._add(data) for data in volume_to_layers(volumes[name], scene)]
         self.layers = {name: self.layers[name] for name in volumes}
         viewer = self._viewer
-        viewer.dims.axis_labels = _AXIS_NAMES
+        viewer.dims.axis_labels = (*viewer.dims.axis_labels[: self._lead], *_AXIS_NAMES)
         viewer.scene.camera.orientation = ("towards", "down", "right")
         viewer.canvas.overlays.scale_bar.visible = True
         # Images are read on black whatever the theme.
         viewer.canvas.background_color_override = "black"
         self.show_sequence(first)
         self.show_plane("axial")
-        self._viewer.dims.current_step = tuple(n // 2 for n in scene.grid.shape)
+        self._go_to(scene.to_world(scene.grid.to_mm([n // 2 for n in scene.grid.shape])))
         self._viewer.reset_view()
 
     def clear(self) -> None:
@@ -114,24 +114,36 @@ class SceneView(QObject):
     @property
     def plane(self) -> str:
         """The plane in view: a name of `PLANES`, "3-D", or "" for another order of the axes."""
-        dims = self._viewer.dims
-        if dims.ndisplay == 3:
+        if self._viewer.dims.ndisplay == 3:
             return "3-D"
-        return next((name for name, order in PLANES.items() if tuple(dims.order[-3:]) == order), "")
+        return next((name for name in PLANES if self._order(name) == tuple(self._viewer.dims.order)), "")
+
+    @property
+    def _lead(self) -> int:
+        """Number of axes before the scene's three, which layers of others may bring."""
+        return max(0, int(self._viewer.dims.ndim) - 3)
+
+    def _order(self, plane: str) -> tuple[int, ...]:
+        return (*range(self._lead), *(self._lead + axis for axis in PLANES[plane]))
+
+    def _go_to(self, world: npt.NDArray[np.float64]) -> None:
+        self._viewer.dims.point = (*self._viewer.dims.point[: self._lead], *(float(v) for v in world))
 
     def show_plane(self, name: str) -> None:
         """Turn the view to a plane of `PLANES`, or to "3-D", seen from the front."""
         viewer = self._viewer
+        if self.scene is None:
+            return
         if name == "3-D":
-            viewer.dims.order = PLANES["axial"]
+            viewer.dims.order = self._order("axial")
             viewer.dims.ndisplay = 3
             # From the front, the patient's left on the right of the screen.
             viewer.scene.camera.set_view_direction(view_direction=(0, 1, 0), up_direction=(-1, 0, 0))
             viewer.reset_view(reset_camera_angle=False)
             return
         viewer.dims.ndisplay = 2
-        if tuple(viewer.dims.order) != PLANES[name]:
-            viewer.dims.order = PLANES[name]
+        if tuple(viewer.dims.order) != self._order(name):
+            viewer.dims.order = self._order(name)
             viewer.reset_view()
 
     def frame(self, point_mm: tuple[float, float, float], box: Box) -> None:
@@ -153,11 +165,11 @@ class SceneView(QObject):
         low = np.array(self.scene.translate_mm) + np.array(there.start) * scale
         high = np.array(self.scene.translate_mm) + (np.array(there.stop) - 1) * scale
         world = np.clip(world, low, high)
-        self._viewer.dims.point = tuple(float(v) for v in world)
-        self._viewer.scene.camera.center = tuple(float(world[axis]) for axis in self._viewer.dims.order[-3:])
+        self._go_to(world)
+        shown = [axis - self._lead for axis in self._viewer.dims.order[-3:]]
+        self._viewer.scene.camera.center = tuple(float(world[axis]) for axis in shown)
         if self._viewer.dims.ndisplay == 2:
-            shown = list(self._viewer.dims.order[-2:])
-            extent = float(((np.array(there.stop) - np.array(there.start)) * scale)[shown].max())
+            extent = float(((np.array(there.stop) - np.array(there.start)) * scale)[shown[-2:]].max())
             self._viewer.scene.camera.zoom = min(self._viewer.canvas.size) / max(_SMALLEST_FIELD_MM, _MARGIN * extent)
 
     def focus(self) -> None:
@@ -181,12 +193,16 @@ class SceneView(QObject):
 
     def _update_letters(self) -> None:
         dims = self._viewer.dims
-        if self.scene is None or dims.ndisplay != 2 or dims.ndim != 3:
+        if self.scene is None or dims.ndisplay != 2 or dims.ndim < 3:
             self._letters.clear()
             return
-        axis = dims.order[0]
-        step, count = int(dims.current_step[axis]), self.scene.grid.shape[axis]
-        along = self.scene.translate_mm[axis] + step * self.scene.scale_mm[axis]
+        order = [axis - self._lead for axis in dims.order[-3:]]
+        if sorted(order) != [0, 1, 2]:
+            self._letters.clear()
+            return
+        axis = order[0]
+        along, count = float(dims.point[self._lead + axis]), self.scene.grid.shape[axis]
+        step = round((along - self.scene.translate_mm[axis]) / self.scene.scale_mm[axis])
         direction = ("SI", "AP", "RL")[axis][int(along >= 0)]
         title = f"{self.plane.capitalize() or 'Turned'}\n{direction} {abs(along):.1f} mm\n{step + 1} of {count}"
-        self._letters.set(self.scene.letters(dims.order), title)
+        self._letters.set(self.scene.letters(order), title)
