@@ -178,7 +178,7 @@ def save_atomically(state: dict[str, Any], path: Path) -> None:
     """Write a checkpoint so that a killed process leaves the old one whole."""
     temporary = path.with_suffix(".part")
     torch.save(state, temporary)
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def main() -> None:
