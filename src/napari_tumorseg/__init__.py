@@ -3,11 +3,20 @@
 Research use only. Not a medical device; not for diagnosis, treatment or planning.
 """
 
-from importlib.metadata import PackageNotFoundError, version
-
-try:
-    __version__ = version("napari-tumorseg")
-except PackageNotFoundError:  # a source tree on the path, not installed
-    __version__ = "0+unknown"
-
 __all__ = ["__version__"]
+
+__version__: str
+
+
+def __getattr__(name: str) -> str:
+    """Look the version up when it is first asked for: the library that knows it is slow to import."""
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        found = version("napari-tumorseg")
+    except PackageNotFoundError:  # a source tree on the path, not installed
+        found = "0+unknown"
+    globals()["__version__"] = found
+    return found
