@@ -73,10 +73,9 @@ def main() -> int:
     print(f"{'module':32} {'processor s':>12} {'goal':>5} {'clock s':>9} {'modules':>8}")
     for row in rows:
         row["ok"] = row["processor_seconds"] < row["goal_s"] and not row["heavy"]
+        numbers = f"{row['processor_seconds']:12.3f} {row['goal_s']:5} {row['seconds']:9.3f} {row['new_modules']:8d}"
         verdict = "ok" if row["ok"] else " ".join(["too much", *row["heavy"]])
-        print(
-            f"{row['module']:32} {row['processor_seconds']:12.3f} {row['goal_s']:5} {row['seconds']:9.3f} {row['new_modules']:8d}   {verdict}"
-        )
+        print(f"{row['module']:32} {numbers}   {verdict}")
     if args.json:
         args.json.write_text(json.dumps(rows, indent=2))
     return 0 if all(row["ok"] for row in rows) else 1
