@@ -176,14 +176,17 @@ class Brats17Cascade:
 
     Batch statistics are those of one window. With the option ``fusion = true`` the three masks
     are fused as the authors did for the challenge; without it the core is cut to the whole
-    tumour and the enhancing core to the core.
+    tumour and the enhancing core to the core. With ``wide_frames = true`` slices are padded with
+    noise to the authors' sizes, which changes the batch statistics; without it to a multiple of
+    4 only, which is faster.
 
     Parameters
     ----------
     spec : SegmenterSpec
         Inputs are FLAIR, T1, T1c and T2, in this order. Options: `fusion` (bool, false),
-        `seed` (int, 0: of the noise that fills the background), `min_whole_voxels` (int, 2000:
-        smaller parts of the whole tumour are dropped), `filters` (int, 32).
+        `wide_frames` (bool, false), `seed` (int, 0: of the noise that fills the background),
+        `min_whole_voxels` (int, 2000: parts of the whole tumour up to this size are dropped),
+        `filters` (int, 32).
     weights : mapping of str to Path
         Safetensors files by `weight_name`.
     settings : Settings
@@ -196,6 +199,7 @@ class Brats17Cascade:
         self._settings = settings
         self._fusion = bool(spec.options.get("fusion", False))
         self._seed = int(spec.options.get("seed", 0))
+        self._wide = bool(spec.options.get("wide_frames", False))
         self._min_whole = int(spec.options.get("min_whole_voxels", 2000))
 
     @property
@@ -318,7 +322,8 @@ class Brats17Cascade:
 
             # A stream of its own for each network, so that no result depends on the size of an earlier crop.
             rng = np.random.default_rng((self._seed, STAGES.index(stage) + 1, number))
-            total += plane_probability(partial(networks.score, network), image, plane, stage.least or plane.brain_frame, rng, tick)
+            least = (stage.least or plane.brain_frame) if self._wide else (0, 0)
+            total += plane_probability(partial(networks.score, network), image, plane, least, rng, tick)
         return total / np.float32(len(PLANES))
 
 

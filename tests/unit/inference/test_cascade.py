@@ -102,13 +102,6 @@ def oracle(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cascade, "_Networks", Oracle)
 
 
-@pytest.fixture
-def small_frames(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pad slices to 40 pixels only, so that networks run in milliseconds."""
-    monkeypatch.setattr(cascade, "PLANES", tuple(replace(plane, brain_frame=(40, 40)) for plane in PLANES))
-    monkeypatch.setattr(cascade, "STAGES", tuple(replace(stage, least=stage.least and (40, 40)) for stage in STAGES))
-
-
 def _model(weights: dict[str, Path] | None = None, **options: object) -> Brats17Cascade:
     return Brats17Cascade(replace(SPEC, options={**SPEC.options, **options}), weights or {}, SETTINGS)
 
@@ -188,7 +181,6 @@ def test_a_healthy_brain_gives_an_empty_mask_and_a_note(monkeypatch: pytest.Monk
     assert "Tumour core" not in stages
 
 
-@pytest.mark.usefixtures("small_frames")
 def test_the_same_case_gives_the_same_mask_and_another_seed_another_background(weights: dict[str, Path]) -> None:
     first, second = (_model(weights).predict(_case(), device="cpu", probabilities=True) for _ in range(2))
     np.testing.assert_array_equal(first.labels, second.labels)
@@ -200,6 +192,26 @@ def test_the_same_case_gives_the_same_mask_and_another_seed_another_background(w
     assert ml == sorted(ml, reverse=True)
     outside = first.probabilities["WT"][~BRAIN]
     assert not outside.any()
+
+
+@pytest.mark.usefixtures("oracle")
+@pytest.mark.parametrize(
+    ("wide", "frames"),
+    [(False, {"axial": (36, 32), "sagittal": (32, 36), "coronal": (32, 32)}), (True, {p.name: p.brain_frame for p in PLANES})],
+)
+def test_slices_are_padded_as_the_option_says(monkeypatch: pytest.MonkeyPatch, wide: bool, frames: dict[str, tuple[int, int]]) -> None:
+    seen: dict[tuple[str, str], set[tuple[int, ...]]] = {}
+    monkeypatch.setattr(Oracle, "load", lambda self, stage, plane: (stage.region, plane.name))
+
+    def score(self: Oracle, which: tuple[str, str], window: np.ndarray) -> np.ndarray:
+        seen.setdefault(which, set()).add(window.shape)
+        return np.asarray(window[4:15, 0] > 0.85, np.float32)
+
+    monkeypatch.setattr(Oracle, "score", score)
+    _model(wide_frames=wide).predict(_case())
+    for plane, size in frames.items():
+        assert seen["WT", plane] == {(19, 4, *size)}
+        assert all(shape[2:] == (96, 96) for shape in seen["TC", plane] | seen["ET", plane]) == wide
 
 
 @pytest.mark.usefixtures("oracle")
@@ -252,7 +264,6 @@ def test_an_answer_that_is_not_finite_is_refused(weights: dict[str, Path]) -> No
         networks.score(network, np.zeros((19, 4, 8, 8), np.float32))
 
 
-@pytest.mark.usefixtures("small_frames")
 def test_a_full_gpu_is_left_for_the_cpu(monkeypatch: pytest.MonkeyPatch, weights: dict[str, Path]) -> None:
     import torch
 
