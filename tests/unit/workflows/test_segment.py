@@ -86,8 +86,10 @@ def test_a_sequence_on_another_grid_is_resampled_for_the_model() -> None:
     image = model.seen.images["FLAIR"]
     assert image.shape == (6, 8, 10)
     # Voxel (2, 4, 5) of the reference lies at z = 4 mm: voxel 4 of the finer grid, inside the bright block.
-    assert image[2, 4, 5] == pytest.approx(20)
-    assert image[0, 4, 5] == pytest.approx(0)
+    assert image[2, 4, 5] == pytest.approx(20, rel=0.01)
+    # Outside the block, but within reach of the smoothing that a twice coarser grid asks for.
+    assert 0 <= image[0, 4, 5] < 5
+    assert image[2, 0, 0] == pytest.approx(0)
 
 
 def test_fitness_names_what_is_missing() -> None:
