@@ -103,3 +103,13 @@ def test_the_form_of_opening(qtbot):
     form.controls["slice_mm"].value = 3.0
     form.controls["pixel_mm"].value = 0.5
     assert form.value.spacing_mm == (3.0, 0.5, 0.5)
+
+
+def test_a_device_is_chosen_not_typed(qtbot):
+    form = RequestForm(SegmentRequest("m"))
+    qtbot.addWidget(form)
+    assert form.controls["device"].choices == ("auto", "cpu", "cuda")
+    form.controls["device"].value = "cpu"
+    form.show_field("text", False)
+    assert form.controls["text"].native.isHidden()
+    assert form.value == SegmentRequest("m", device="cpu")

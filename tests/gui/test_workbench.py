@@ -401,3 +401,20 @@ def test_commands_without_a_case_do_nothing(open_window):
             if hasattr(result, "__next__"):
                 list(result)
     assert not dock.session.masks
+
+
+def test_a_folder_dropped_on_the_dock_is_opened(open_window, case_folder, qtbot):
+    from qtpy.QtCore import QMimeData, QPoint, QPointF, QUrl
+    from qtpy.QtGui import QDragEnterEvent, QDropEvent
+    from qtpy.QtWidgets import QApplication
+
+    dock = open_window()
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(case_folder))])
+    left, none = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    enter = QDragEnterEvent(QPoint(50, 50), Qt.DropAction.CopyAction, data, left, none)
+    QApplication.sendEvent(dock, enter)
+    assert enter.isAccepted()
+    with qtbot.waitSignal(dock.work.ended, timeout=20000):
+        QApplication.sendEvent(dock, QDropEvent(QPointF(50, 50), Qt.DropAction.CopyAction, data, left, none))
+    assert dock.session.case.name == case_folder.name

@@ -91,6 +91,12 @@ class RequestForm(QWidget, Generic[Request]):
         if changed:
             self.valueChanged.emit(value)
 
+    def show_field(self, name: str, shown: bool) -> None:
+        """Show or hide the control of a field; it keeps its value."""
+        layout = self.layout()
+        if name in self.controls and isinstance(layout, QFormLayout):
+            layout.setRowVisible(self.controls[name].native, shown)
+
     def _on_changed(self) -> None:
         if self._busy:
             return

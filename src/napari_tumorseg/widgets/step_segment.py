@@ -39,7 +39,8 @@ class SegmentStep(Step):
         self.limits = note(name="Limits of the model")
         self.run = button("Segment", "Run the model; its mask is added, nothing that is there is changed", self._run, primary=True)
         self.result = note(name="Result")
-        self.form: RequestForm[SegmentRequest] = RequestForm(SegmentRequest(""), hidden=("model", "timepoint"))
+        # Probabilities have no place in the window yet; asking for them would only cost memory.
+        self.form: RequestForm[SegmentRequest] = RequestForm(SegmentRequest(""), hidden=("model", "timepoint", "probabilities"))
         for item in (self.model, self.about, self.needs, self.fitness, self.limits, More(self.form), self.run, self.result):
             self.body.addWidget(item)
         self.model.currentIndexChanged.connect(lambda _index: self.refresh())
@@ -51,12 +52,14 @@ class SegmentStep(Step):
 
     def load_models(self) -> None:
         """List the models of the catalogue, those that can run first."""
+        before = self.model.currentData()
         self.model.blockSignals(True)
         self.model.clear()
         catalogue = self.work.catalogue
         names = sorted(catalogue.names(), key=lambda n: (n != DEFAULT_MODEL, not catalogue.state(n).ready, n))
         for name in names:
             self.model.addItem(name if catalogue.state(name).ready else f"{name} (not installed)", name)
+        self.model.setCurrentIndex(max(0, self.model.findData(before)))
         self.model.blockSignals(False)
         self.refresh()
 
@@ -81,6 +84,7 @@ class SegmentStep(Step):
             self.run.setEnabled(False)
             self._tell_state(False)
             return
+        self.form.show_field("text", spec.takes_text)
         have = self.session.volumes
         needs = [f"{_sign(n.modality in have, case is not None)}{n.modality}{'' if n.required else ' (optional)'}" for n in spec.inputs]
         brain = "; the brain alone, without skull" if spec.skull_stripped else ""
@@ -115,7 +119,8 @@ class SegmentStep(Step):
     def _on_case(self) -> None:
         self.result.hide()
         self.set_state("")
-        self.refresh()
+        # A model may have been added since.
+        self.load_models()
 
     def _on_started(self, kind: str, _title: str) -> None:
         self.run.setEnabled(False)

@@ -43,9 +43,9 @@ class SegmentRequest:
     """
 
     model: str
-    device: str = "auto"
-    probabilities: bool = False
-    text: str = ""
+    device: str = field(default="auto", metadata={"choices": ("auto", "cpu", "cuda")})
+    probabilities: bool = field(default=False, metadata={"label": "Keep probabilities"})
+    text: str = field(default="", metadata={"label": "Text prompt"})
     prompts: tuple[Prompt, ...] = ()
     timepoint: int = -1
 
@@ -144,7 +144,8 @@ def reference_volume(point: TimePoint, spec: SegmenterSpec) -> tuple[str, Volume
 def on_grid(volume: Volume, grid: Grid) -> npt.NDArray[np.float32]:
     """Return the values of `volume` (z, y, x) float32 at the voxels of `grid`.
 
-    Volumes on other grids are interpolated linearly; outside their field of view the result is 0.
+    Volumes on other grids are interpolated linearly, smoothed first where `grid` is coarser; outside
+    their field of view the result is 0.
     """
     if volume.channels or np.iscomplexobj(volume.data):
         raise InputError(f"{volume.name or volume.modality} is a colour or complex image.", "Choose a plain image for this sequence.")
