@@ -43,9 +43,22 @@ from napari_tumorseg.networks.zoo import build_network
 
 MODALITIES = ("T1", "T1c", "T2", "FLAIR")
 NETWORKS = ("SubvoxelSegResNet", "SegResNet")
-WINDOW, OVERLAP, SAME = (96, 112, 96), 0.25, 0.999
-#: A BraTS volume and the brain in it, (z, y, x) voxels of 1 mm.
-VOLUME, BRAIN = (155, 240, 240), (140, 175, 140)
+OVERLAP, SAME = 0.25, 0.999
+Shape = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What is measured on: a volume and the brain in it, in voxels of 1 mm, the window, and shares of the brain."""
+
+    volume: Shape
+    brain: Shape
+    window: Shape
+    shares: tuple[float, ...]
+
+
+BRATS = Sizes((155, 240, 240), (140, 175, 140), (96, 112, 96), (0.5, 0.75, 1.0, 1.25))
+QUICK = Sizes((70, 80, 70), (60, 66, 62), (48, 48, 48), (0.5,))
 
 
 @dataclass(frozen=True)
@@ -148,6 +161,10 @@ def dice(a: torch.Tensor, b: torch.Tensor) -> float:
 def compare(job: Job, repeats: int) -> dict[str, Any]:
     """Run both engines in turns and return medians, ratios and agreement."""
     runs = {name: make(job) for name, make in ENGINES.items()}
+    corner = job.image[:, *map(slice, job.plan.window)]
+    for make in ENGINES.values():
+        # What a library sets up at its first call is not what is compared.
+        make(replace(job, image=corner, plan=monai_plan(job.plan.window, job.plan.window)))()
     times: dict[str, list[tuple[float, float]]] = {name: [] for name in runs}
     answers = {}
     for _ in range(repeats):
@@ -195,24 +212,24 @@ def peak_of(run: Callable[[], torch.Tensor]) -> float:
 def peak_memory(engine: str, job: Job) -> float:
     """Return the peak in MB, measured in a new process."""
     command = [sys.executable, __file__, "--peak-of", engine, "--network", job.network, "--threads", str(job.threads)]
-    command += ["--at-once", str(job.at_once), "--peak-shape", ",".join(map(str, job.plan.shape))]
+    command += ["--at-once", str(job.at_once), "--peak-shape", *map(str, (*job.plan.shape, *job.plan.window))]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def what_cutting_adds(raw: np.ndarray, args: argparse.Namespace) -> list[dict[str, Any]]:
+def what_cutting_adds(raw: np.ndarray, window: Shape, args: argparse.Namespace) -> list[dict[str, Any]]:
     """Time this engine on the whole volume, on the brain, and on the brain less its empty windows."""
     whole = torch.from_numpy(np.stack([zscore_nonzero(channel) for channel in raw]))
     brain = crop(raw)
-    cut = plan_windows(brain.shape[1:], WINDOW, OVERLAP, 16)
+    cut = plan_windows(brain.shape[1:], window, OVERLAP, 16)
     steps = [
-        ("whole volume, every window", whole, plan_windows(whole.shape[1:], WINDOW, OVERLAP, 16)),
+        ("whole volume, every window", whole, plan_windows(whole.shape[1:], window, OVERLAP, 16)),
         ("whole volume, no window of background", whole, None),
         ("cut to the brain", brain, cut),
         ("cut to the brain, no window of background", brain, without_background(cut, brain)),
     ]
     rows = []
     for name, image, plan in steps:
-        plan = plan or without_background(plan_windows(image.shape[1:], WINDOW, OVERLAP, 16), image)
+        plan = plan or without_background(plan_windows(image.shape[1:], window, OVERLAP, 16), image)
         at_once = min(args.threads, len(plan.starts))
         job = Job("SubvoxelSegResNet", image, plan, at_once, args.threads, args.weights)
         run = our_engine(job)
@@ -221,8 +238,52 @@ def what_cutting_adds(raw: np.ndarray, args: argparse.Namespace) -> list[dict[st
     return rows
 
 
-def main() -> int:
-    """Parse the command line, run, print."""
+def same_windows(brain: torch.Tensor, sizes: Sizes, args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Compare both engines on the brain, and print."""
+    print("Same windows, same network, in turns (median of runs; ratio above 1: ours is faster)")
+    rows = []
+    for name in args.network:
+        for at_once in args.at_once:
+            job = Job(name, brain, monai_plan(tuple(brain.shape[1:]), sizes.window), at_once, args.threads, args.weights)
+            row = compare(job, args.repeats)
+            rows.append(row)
+            print(f"  {name}, {row['windows']} windows, {at_once} at a time")
+            for key, ratio in (("seconds", "ratio"), ("processor_seconds", "processor_ratio")):
+                spent = row[key]
+                print(f"    {key:18} MONAI {spent['MONAI']:8.2f}   ours {spent['ours']:8.2f}   ratio {row[ratio]}")
+            print(f"    {'labels':18} Dice {row['dice']}, largest difference of logits {row['largest_difference']:.1e}", flush=True)
+            if not args.only_comparison:
+                peak = row["peak_mb"] = {engine: round(peak_memory(engine, job)) for engine in ENGINES}
+                print(f"    {'peak memory, MB':18} MONAI {peak['MONAI']:8d}   ours {peak['ours']:8d}", flush=True)
+    return rows
+
+
+def against_size(sizes: Sizes, args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Compare both engines on heads of several sizes, and print."""
+    print("\nTime against size (SubvoxelSegResNet, as many windows at a time as cores)")
+    rows = []
+    for share in sizes.shares:
+        size = tuple(round(edge * share) for edge in sizes.brain)
+        window = tuple(min(edge, -(-n // 16) * 16) for edge, n in zip(sizes.window, size, strict=True))
+        image = crop(head(size, size))
+        # Filled up to the window here, so that both engines compute the same voxels.
+        missing = [n for edge, length in zip(window[::-1], image.shape[:0:-1], strict=True) for n in (0, max(0, edge - length))]
+        image = torch.nn.functional.pad(image, missing)
+        plan = monai_plan(tuple(image.shape[1:]), window)
+        job = Job("SubvoxelSegResNet", image, plan, min(args.threads, len(plan.starts)), args.threads, args.weights)
+        row = compare(job, args.repeats)
+        rows.append(row)
+        spent = row["seconds"]
+        print(
+            f"  {size!s:18} {np.prod(size) / 1e6:5.2f} million voxels {row['windows']:3d} windows   MONAI {spent['MONAI']:7.2f} s"
+            f"   ours {spent['ours']:7.2f} s   ratio {row['ratio']}   Dice {row['dice']}",
+            flush=True,
+        )
+    return rows
+
+
+def arguments() -> argparse.Namespace:
+    """Return the command line's arguments."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--case", type=Path, help="folder of a case with T1, T1c, T2 and FLAIR; a generated head otherwise")
     parser.add_argument("--weights", type=Path, help="safetensors of brain-tumour-small; random weights otherwise")
@@ -234,78 +295,42 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="a small head, once, to see that everything runs")
     parser.add_argument("--json", type=Path, help="also write the numbers to this file")
     parser.add_argument("--peak-of", choices=ENGINES, help=argparse.SUPPRESS)
-    parser.add_argument("--peak-shape", help=argparse.SUPPRESS)
+    parser.add_argument("--peak-shape", type=int, nargs=6, help=argparse.SUPPRESS)
     args = parser.parse_args()
     args.network = args.network or list(NETWORKS)
     args.at_once = args.at_once or sorted({1, args.threads})
+    args.repeats = 1 if args.quick else args.repeats
+    return args
 
+
+def main() -> int:
+    """Parse the command line, run, print."""
+    args = arguments()
     if args.peak_of:
-        shape = tuple(map(int, args.peak_shape.split(",")))
-        job = Job(args.network[0], crop(head(shape, shape)), monai_plan(shape, WINDOW), args.at_once[0], args.threads, args.weights)
-        job = replace(job, plan=monai_plan(tuple(job.image.shape[1:]), WINDOW))
-        print(peak_of(ENGINES[args.peak_of](job)))
+        image = crop(head(args.peak_shape[:3], args.peak_shape[:3]))
+        plan = monai_plan(tuple(image.shape[1:]), tuple(args.peak_shape[3:]))
+        print(peak_of(ENGINES[args.peak_of](Job(args.network[0], image, plan, args.at_once[0], args.threads, args.weights))))
         return 0
 
-    if args.quick:
-        args.repeats = 1
-    raw = read(args.case) if args.case else head((100, 120, 100), (98, 114, 98)) if args.quick else head(VOLUME, BRAIN)
+    sizes = QUICK if args.quick else BRATS
+    raw = read(args.case) if args.case else head(sizes.volume, sizes.brain)
     brain = crop(raw)
-    shape = tuple(brain.shape[1:])
     machine = {
         "processor": platform.processor() or platform.machine(),
         "torch": torch.__version__,
         "threads": args.threads,
         "load": [round(load, 1) for load in os.getloadavg()] if hasattr(os, "getloadavg") else None,
     }
-    print(f"{machine}\n{args.case or 'generated head'}: {raw.shape[1:]}, cut to {shape}; window {WINDOW}, overlap {OVERLAP}, float32\n")
-    report: dict[str, Any] = {"machine": machine, "same_windows": []}
-
-    print("Same windows, same network, in turns (median of runs; ratio above 1: ours is faster)")
-    for name in args.network:
-        for at_once in args.at_once:
-            job = Job(name, brain, monai_plan(shape, WINDOW), at_once, args.threads, args.weights)
-            row = compare(job, args.repeats)
-            if not args.only_comparison:
-                row["peak_mb"] = {engine: round(peak_memory(engine, job)) for engine in ENGINES}
-            report["same_windows"].append(row)
-            print(f"  {name}, {row['windows']} windows, {at_once} at a time")
-            print(
-                f"    seconds            MONAI {row['seconds']['MONAI']:8.2f}   ours {row['seconds']['ours']:8.2f}   ratio {row['ratio']}"
-            )
-            spent = row["processor_seconds"]
-            print(f"    processor seconds  MONAI {spent['MONAI']:8.2f}   ours {spent['ours']:8.2f}   ratio {row['processor_ratio']}")
-            if "peak_mb" in row:
-                print(f"    peak memory, MB    MONAI {row['peak_mb']['MONAI']:8d}   ours {row['peak_mb']['ours']:8d}")
-            print(f"    labels             Dice {row['dice']}, largest difference of logits {row['largest_difference']:.1e}", flush=True)
-
+    print(machine)
+    print(f"{args.case or 'generated head'}: {raw.shape[1:]}, cut to {tuple(brain.shape[1:])}")
+    print(f"window {sizes.window}, overlap {OVERLAP}, Gaussian blending, float32\n")
+    report: dict[str, Any] = {"machine": machine, "same_windows": same_windows(brain, sizes, args)}
     if not args.only_comparison:
         print("\nWhat cutting to the brain and leaving out background add (ours, SubvoxelSegResNet)")
-        report["cutting"] = what_cutting_adds(raw, args)
+        report["cutting"] = what_cutting_adds(raw, sizes.window, args)
         for row in report["cutting"]:
             print(f"  {row['what']:45} {row['shape']!s:18} {row['windows']:3d} windows {row['seconds']:8.2f} s", flush=True)
-
-        print("\nTime against size (SubvoxelSegResNet, as many windows at a time as cores)")
-        report["sizes"] = []
-        for share in (0.5,) if args.quick else (0.5, 0.75, 1.0, 1.25):
-            size = tuple(round(edge * share) for edge in BRAIN)
-            window = tuple(min(edge, -(-n // 16) * 16) for edge, n in zip(WINDOW, size, strict=True))
-            image = crop(head(size, size))
-            # Rounding up keeps MONAI from padding, so that both compute the same voxels.
-            image = torch.nn.functional.pad(
-                image, [n for e, s in zip(window[::-1], image.shape[:0:-1], strict=True) for n in (0, max(0, e - s))]
-            )
-            plan = monai_plan(tuple(image.shape[1:]), window)
-            row = compare(
-                Job("SubvoxelSegResNet", image, plan, min(args.threads, len(plan.starts)), args.threads, args.weights), args.repeats
-            )
-            report["sizes"].append(row)
-            million = np.prod(size) / 1e6
-            print(
-                f"  {size!s:18} {million:5.2f} million voxels {row['windows']:3d} windows   MONAI {row['seconds']['MONAI']:7.2f} s"
-                f"   ours {row['seconds']['ours']:7.2f} s   ratio {row['ratio']}   Dice {row['dice']}",
-                flush=True,
-            )
-
+        report["sizes"] = against_size(sizes, args)
     if args.json:
         args.json.write_text(json.dumps(report, indent=2))
     alike = all(row["dice"] >= SAME for row in (*report["same_windows"], *report.get("sizes", [])))
