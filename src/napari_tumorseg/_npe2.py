@@ -40,6 +40,8 @@ def read_layers(path: PathOrPaths) -> list[LayerData]:
     from napari_tumorseg.io import registry
 
     paths = [Path(p) for p in ([path] if isinstance(path, str) else path)]
+    if len(paths) == 1 and paths[0].is_dir():
+        return _case_layers(paths[0])
     masks = [p for p in paths if is_mask_file(p)]
     volumes = [volume for p in paths if p not in masks for volume in registry.read_images(p)]
     layers = [layer for volume in volumes for layer in volume_to_layers(volume)]
@@ -83,16 +85,26 @@ def write_image(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
 
 def sample_case() -> list[LayerData]:
     """Return the layers of the generated case of brain metastases."""
-    from napari_tumorseg._layers import volume_to_layers
+    from napari_tumorseg.workflows.sample import sample_folder
+
+    return _case_layers(sample_folder())
+
+
+def _case_layers(folder: Path) -> list[LayerData]:
+    """Return the newest visit of a case: the sequence that is read first is visible, masks are there and hidden."""
+    from napari_tumorseg._layers import mask_to_layer, volume_to_layers
     from napari_tumorseg.io.cases import read_case
     from napari_tumorseg.workflows.display import in_reading_order
-    from napari_tumorseg.workflows.sample import sample_folder
     from napari_tumorseg.workflows.scene import Scene
 
-    volumes = read_case(sample_folder()).latest.volumes
-    names = in_reading_order(volumes)
-    scene = Scene(volumes[names[0]].grid)
-    layers = [layer for name in reversed(names) for layer in volume_to_layers(volumes[name], scene)]
+    point = read_case(folder).latest
+    names = in_reading_order(point.volumes)
+    scene = Scene(point.volumes[names[0]].grid)
+    layers = [layer for name in reversed(names) for layer in volume_to_layers(point.volumes[name], scene)]
     for _, meta, _ in layers[:-1]:
         meta["visible"] = False
+    for name, versions in point.masks.items():
+        source = next((v.source for v in point.volumes.values() if v.grid.matches(versions[-1].grid)), None)
+        data, meta, kind = mask_to_layer(versions[-1], name, source)
+        layers.append((data, {**meta, "visible": False}, kind))
     return layers

@@ -45,6 +45,20 @@ def test_no_key_is_naparis(make_napari_viewer):
             assert str(KeyBinding.from_str(command.key)) not in taken, command
 
 
+def test_commands_work_from_naparis_menus(open_window, load):
+    from napari.utils._proxies import PublicOnlyProxy
+
+    dock = open_window(show=False)
+    load(dock)
+    # What napari hands to a command; private names of it warn, and warnings are errors here.
+    viewer = PublicOnlyProxy(dock.viewer)
+    for command in COMMANDS:
+        if command.name in ("show_coronal", "next_sequence", "next_lesion", "toggle_outline", "accept_mask", "save_mask"):
+            command.run(viewer)
+    assert dock.session.view.plane == "coronal"
+    assert dock.session.view.sequence == "FLAIR"
+
+
 def test_no_key_is_used_twice():
     keys = [command.key for command in COMMANDS if command.key]
     assert len(keys) == len(set(keys))

@@ -26,8 +26,8 @@ def test_a_folder_is_read_into_layers(case_folder: Path):
     reader = get_reader(str(case_folder))
     assert reader is not None
     layers = reader(str(case_folder))
-    assert sorted(meta["name"] for _, meta, _ in layers)
-    assert {kind for _, _, kind in layers} == {"image"}
+    assert [meta["name"] for _, meta, _ in layers] == ["T1", "T2", "FLAIR", "T1c"]
+    assert [meta.get("visible", True) for _, meta, _ in layers] == [False, False, False, True]
 
 
 def test_other_files_are_left_to_others(tmp_path: Path):
@@ -136,5 +136,5 @@ def test_writers(tmp_path: Path, case_folder: Path, ending: str):
 
 def test_the_sample_case():
     layers = sample_case()
-    assert [meta["name"] for _, meta, _ in layers][-1] == "T1c"
-    assert [meta.get("visible", True) for _, meta, _ in layers] == [False, False, False, True]
+    assert [(meta["name"], kind) for _, meta, kind in layers][3:] == [("T1c", "image"), ("seg", "labels")]
+    assert [meta.get("visible", True) for _, meta, _ in layers] == [False, False, False, True, False]

@@ -12,6 +12,8 @@ from napari.settings import get_settings
 from napari.utils.action_manager import action_manager
 from napari.utils.interactions import Shortcut
 
+from napari_tumorseg.widgets.napari_adapter import is_registered
+
 __all__ = ["COMMANDS", "Command", "register"]
 
 _PREFIX = "napari-tumorseg"
@@ -177,7 +179,7 @@ def register() -> None:
     chosen = get_settings().shortcuts.shortcuts
     for command in COMMANDS:
         name = f"{_PREFIX}:{command.name}"
-        if not command.key or name in action_manager._actions:
+        if not command.key or is_registered(name):
             continue
         action_manager.register_action(name, command.run, command.title, ViewerModel)
         for key in chosen.get(name, [KeyBinding.from_str(command.key)]):

@@ -11,9 +11,10 @@ from qtpy.QtWidgets import QFrame, QHBoxLayout, QMenu, QScrollArea, QToolButton,
 
 from napari_tumorseg.core.settings import RESEARCH_USE_ONLY
 from napari_tumorseg.widgets.commands import COMMANDS, register
+from napari_tumorseg.widgets.docking import add_dock, prefer_height
 from napari_tumorseg.widgets.first_run import FirstRunNote
 from napari_tumorseg.widgets.lesion_table import LesionTable
-from napari_tumorseg.widgets.napari_adapter import add_dock, prefer_height
+from napari_tumorseg.widgets.napari_adapter import real
 from napari_tumorseg.widgets.parts import tab_in_layout_order
 from napari_tumorseg.widgets.status_line import StatusLine
 from napari_tumorseg.widgets.step_case import CaseStep
@@ -36,7 +37,7 @@ class _Dock(QWidget):
 
     def __init__(self, napari_viewer: Any) -> None:
         super().__init__()
-        self.viewer = napari_viewer
+        self.viewer = real(napari_viewer)
         self.work = Work.of(napari_viewer)
         self.session = self.work.session
         register()

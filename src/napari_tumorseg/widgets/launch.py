@@ -7,7 +7,8 @@ from typing import Any
 
 from napari_tumorseg.core.case import Case
 from napari_tumorseg.widgets.dock import DOCK_NAME, TumourDock
-from napari_tumorseg.widgets.napari_adapter import add_dock, main_window, prefer_width, raise_dock
+from napari_tumorseg.widgets.docking import add_dock, prefer_width, raise_dock
+from napari_tumorseg.widgets.napari_adapter import main_window, real
 from napari_tumorseg.workflows.segment import SegmentResult
 
 __all__ = ["open_case", "open_dock", "picture", "run_demo"]
@@ -17,6 +18,7 @@ _WIDTH_PX, _HEIGHT_PX, _DOCK_PX = 1600, 960, 384
 
 def open_dock(viewer: Any) -> TumourDock:
     """Return the dock with all steps, opened where it was not."""
+    viewer = real(viewer)
     known = viewer.window.dock_widgets.get(DOCK_NAME)
     if isinstance(known, TumourDock):
         raise_dock(known)

@@ -17,9 +17,9 @@ import numpy.typing as npt
 from napari.layers import Labels
 from napari.layers.labels._labels_utils import get_contours
 from napari.layers.labels.labels import _MaskedPaintAtom
+from napari.utils.action_manager import action_manager
 from napari.utils.task_status import Status
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
+from qtpy.QtWidgets import QMainWindow, QWidget
 
 from napari_tumorseg.core.grid import Box
 
@@ -27,12 +27,10 @@ __all__ = [
     "Edit",
     "HookCalls",
     "LabelsHook",
-    "add_dock",
     "canvas_widget",
+    "is_registered",
     "main_window",
-    "prefer_height",
-    "prefer_width",
-    "raise_dock",
+    "real",
     "tell_unsaved",
 ]
 
@@ -240,9 +238,19 @@ def _edit(atom: Any) -> Edit:
     return Edit(box, mask, before[mask], after[mask])
 
 
+def is_registered(action: str) -> bool:
+    """Whether napari's shortcut settings know an action of this name."""
+    return action in action_manager._actions
+
+
+def real(viewer: Any) -> Any:
+    """Return the viewer behind the wrapper in which napari hands it to a plugin's commands."""
+    return getattr(viewer, "__wrapped__", viewer)
+
+
 def main_window(viewer: Any) -> QMainWindow:
     """Return the Qt window of a viewer; it owns what belongs to the viewer."""
-    window: QMainWindow = viewer.window._qt_window
+    window: QMainWindow = real(viewer).window._qt_window
     return window
 
 
@@ -259,39 +267,5 @@ def tell_unsaved(viewer: Any, known: Any, text: str) -> Any:
 
 def canvas_widget(viewer: Any) -> QWidget:
     """Return the Qt widget that the canvas is drawn on."""
-    widget: QWidget = viewer.window._qt_viewer.canvas.native
+    widget: QWidget = real(viewer).window._qt_viewer.canvas.native
     return widget
-
-
-def add_dock(viewer: Any, widget: QWidget, name: str, area: str) -> QWidget:
-    """Dock a widget below or beside napari's canvas and return its dock."""
-    dock: QWidget = viewer.window.add_dock_widget(widget, name=name, area=area, add_vertical_stretch=False)
-    return dock
-
-
-def prefer_height(viewer: Any, dock: QWidget, height_px: int) -> None:
-    """Give a dock below the canvas its height; the corners go to the docks at the sides."""
-    window = main_window(viewer)
-    window.setCorner(Qt.Corner.BottomLeftCorner, Qt.DockWidgetArea.LeftDockWidgetArea)
-    window.setCorner(Qt.Corner.BottomRightCorner, Qt.DockWidgetArea.RightDockWidgetArea)
-    if isinstance(dock, QDockWidget):
-        window.resizeDocks([dock], [height_px], Qt.Orientation.Vertical)
-        layout = window.layout()
-        if layout is not None:
-            layout.activate()
-
-
-def prefer_width(viewer: Any, dock: QWidget, width_px: int) -> None:
-    """Give a dock beside the canvas its width."""
-    if isinstance(dock, QDockWidget):
-        main_window(viewer).resizeDocks([dock], [width_px], Qt.Orientation.Horizontal)
-
-
-def raise_dock(widget: QWidget) -> None:
-    """Show the dock that holds `widget` before others."""
-    dock: QWidget | None = widget
-    while dock is not None and not isinstance(dock, QDockWidget):
-        dock = dock.parentWidget()
-    if dock is not None:
-        dock.show()
-        dock.raise_()

@@ -21,7 +21,7 @@ from napari_tumorseg.widgets.lesion_focus import LesionFocus
 from napari_tumorseg.widgets.lesion_tracker import LesionTracker
 from napari_tumorseg.widgets.mask_layer import MaskLayer
 from napari_tumorseg.widgets.masks import OpenMask
-from napari_tumorseg.widgets.napari_adapter import main_window, tell_unsaved
+from napari_tumorseg.widgets.napari_adapter import main_window, real, tell_unsaved
 from napari_tumorseg.widgets.scene_view import SceneView
 from napari_tumorseg.workflows.display import in_reading_order
 from napari_tumorseg.workflows.environment import load_settings
@@ -62,6 +62,7 @@ class Session(QObject):
     said = Signal(str, bool)
 
     def __init__(self, viewer: Any, settings: Settings | None = None) -> None:
+        viewer = real(viewer)
         super().__init__(main_window(viewer))
         self.viewer = viewer
         self.settings = settings or load_settings()
