@@ -55,9 +55,9 @@ def resample(data: npt.NDArray[Any], source: Grid, target: Grid, *, fill: float 
     import torch
     from torch.nn import functional
 
-    values = np.ascontiguousarray(data, np.float32)
     if source.matches(target):
-        return values if values is not data else values.copy()
+        return np.array(data, np.float32, order="C")
+    values = np.ascontiguousarray(data, np.float32)
     index = np.linalg.inv(source.affine) @ target.affine
     if antialias:
         values = _smoothed(values, index)
