@@ -203,7 +203,8 @@ def main() -> None:
     train = [load[n] for n in names if n not in held_out]
     patch = tuple(training["patch"])
 
-    net = SubvoxelSegResNet(SubvoxelSegResNetConfig(**recipe["network"])).to(args.device)
+    # Channels last: on a CPU a step takes two thirds of the time.
+    net = SubvoxelSegResNet(SubvoxelSegResNetConfig(**recipe["network"])).to(args.device, memory_format=torch.channels_last_3d)
     average = copy.deepcopy(net).eval()
     optimiser = torch.optim.AdamW(net.parameters(), training["learning_rate"], weight_decay=training["weight_decay"])
     step, active_s = 0, 0.0

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from napari_tumorseg.core.grid import Box, Grid, bounding_box
 from napari_tumorseg.core.labels import LabelSchema
 from napari_tumorseg.core.lesion import Lesion
+from napari_tumorseg.voxels.parts import connected_parts
 
 __all__ = ["LesionMap", "find_lesions", "locate_lesions", "region_volumes_ml"]
 
@@ -91,8 +92,7 @@ def locate_lesions(labels: Labels, grid: Grid, schema: LabelSchema, region: str 
     box = bounding_box(inside)
     if box is None:
         return LesionMap((), Box((0, 0, 0), (0, 0, 0)), np.zeros((0, 0, 0), np.uint8))
-    crop = np.ascontiguousarray(inside[box.slices])
-    parts, count = cc3d.connected_components(crop, connectivity=26, return_N=True)
+    parts, count = connected_parts(inside[box.slices])
     stats = cc3d.statistics(parts, no_slice_conversion=False)
     voxels = np.asarray(stats["voxel_counts"])[1:]
     boxes = stats["bounding_boxes"][1:]

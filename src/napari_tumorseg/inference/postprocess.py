@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from napari_tumorseg.core.grid import bounding_box
+from napari_tumorseg.voxels.parts import connected_parts
 
 __all__ = ["close", "drop_outside", "fuse_nested", "keep_larger_than", "keep_largest_two"]
 
@@ -54,9 +55,7 @@ def close(mask: Mask, iterations: int = 1) -> Mask:
 
 def _parts(mask: Mask) -> tuple[npt.NDArray[np.unsignedinteger], npt.NDArray[np.int64]]:
     """Return the parts numbered from 1, and the number of voxels by number (0 for the background)."""
-    import cc3d
-
-    parts = np.asarray(cc3d.connected_components(mask, connectivity=18))
+    parts, _ = connected_parts(mask, 18)
     sizes = np.bincount(parts.ravel()).astype(np.int64)
     sizes[0] = 0
     return parts, sizes

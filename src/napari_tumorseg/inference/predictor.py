@@ -21,6 +21,7 @@ from napari_tumorseg.inference import memory
 from napari_tumorseg.inference.options import NetworkOptions
 from napari_tumorseg.inference.prepare import Prepared, prepare
 from napari_tumorseg.inference.sliding import plan_windows, slide, without_background
+from napari_tumorseg.voxels.parts import connected_parts
 
 if TYPE_CHECKING:
     import torch
@@ -192,9 +193,8 @@ class NetworkSegmenter:
         """Set connected parts below the least volume to 0, in place."""
         voxels = int(np.ceil(self._options.min_lesion_mm3 / voxel_mm3))
         if voxels > 1 and labels.any():
-            import cc3d
-
-            labels[~cc3d.dust(labels > 0, threshold=voxels, connectivity=26)] = 0
+            parts, _ = connected_parts(labels > 0)
+            labels[(np.bincount(parts.ravel()) < voxels)[parts]] = 0
 
 
 class _Loaded:

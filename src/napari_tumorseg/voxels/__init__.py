@@ -1,0 +1,1 @@
+"""Operations on voxel arrays that several floors share: connected parts."""
