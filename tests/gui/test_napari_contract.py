@@ -300,6 +300,118 @@ def test_painting_after_a_change_of_plane(bench):
     assert bench.same()
 
 
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 0, 2), (2, 0, 1)])
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_the_brush_has_its_size_in_mm_in_every_plane(bench, order, dimensions):
+    bench.viewer.dims.order = order
+    bench.layer.n_edit_dimensions = dimensions
+    bench.mask.brush_mm = 8.0
+    centre = (3, 10, 12)
+    bench.layer.paint(centre, 3)
+    # Oracle: the voxels whose centres lie within 4 mm of the middle, in the plane or in space.
+    away = (np.indices(SHAPE).T - np.array(centre)) * np.array([3.0, 1.0, 1.0])
+    near = np.linalg.norm(away, axis=-1).T <= 4.0
+    if dimensions == 2:
+        near &= np.indices(SHAPE)[order[0]] == centre[order[0]]
+    assert np.array_equal(bench.shown == 3, near)
+    assert bench.layer.cursor_size == 8.0
+
+
+def test_the_brush_is_cut_at_the_border(bench):
+    bench.layer.n_edit_dimensions = 3
+    bench.mask.brush_mm = 6.0
+    bench.layer.paint((0, 0, 23), 3)
+    away = (np.indices(SHAPE).T - np.array([0, 0, 23])) * np.array([3.0, 1.0, 1.0])
+    assert np.array_equal(bench.shown == 3, np.linalg.norm(away, axis=-1).T <= 3.0)
+
+
+def test_naparis_keys_for_the_brush_change_its_size_in_mm(bench):
+    bench.mask.brush_mm = 7.4
+    assert bench.layer.brush_size == 7
+    bench.layer.brush_size += 1
+    assert bench.mask.brush_mm == 8.0
+    assert bench.layer.cursor_size == 8.0
+
+
+def test_a_gate_bounds_what_is_painted_but_not_what_is_erased(bench):
+    stamps = []
+
+    def left_half(stamp):
+        stamps.append(stamp)
+        return np.broadcast_to(np.arange(stamp.box.start[2], stamp.box.stop[2]) < 12, stamp.box.shape)
+
+    bench.mask.gate = left_half
+    bench.mask.brush_mm = 9.0
+    bench.layer.paint((2, 10, 12), 3)
+    assert bench.shown[2, 10, 8:12].all()
+    assert not bench.shown[2, :, 12:].any()
+    assert stamps[0].centre == (2, 10, 12)
+    assert stamps[0].mask.shape == stamps[0].box.shape
+    bench.layer.fill((3, 5, 5), 2)
+    assert (bench.shown[3, :, :12] == 2).all()
+    assert not bench.shown[3, :, 12:].any()
+    assert stamps[-1].centre is None
+    bench.mask.gate = None
+    bench.layer.fill((3, 5, 15), 1)
+    bench.mask.gate = left_half
+    bench.layer.paint((3, 10, 12), 0)
+    assert not bench.shown[3, 10, 8:17].any()
+    assert bench.same()
+
+
+@pytest.fixture
+def pair(bench):
+    """Two layers of one mask, each in a viewer of its own."""
+    second = MaskLayer(bench.document, bench.scene, "mask", buffer=bench.mask.buffer)
+    viewer = ViewerModel()
+    viewer.add_layer(second.layer)
+    viewer.dims.order = (1, 0, 2)
+    yield bench, second, viewer
+    second.close()
+
+
+def test_two_layers_share_one_array(pair):
+    bench, second, _ = pair
+    assert np.shares_memory(bench.layer.data, second.layer.data)
+
+
+def test_what_is_painted_in_one_view_shows_in_the_other_and_is_undone_there(pair):
+    bench, second, viewer = pair
+    viewer.dims.set_current_step(1, 5)
+    seen = []
+    second.layer.events.labels_update.connect(lambda event: seen.append(event.data.shape))
+    bench.layer.paint((2, 5, 5), 3)
+    assert seen
+    assert second.layer.colormap.map(np.asarray(second.layer._slice.image.view))[2, 5, 3] > 0
+    second.layer.undo()
+    assert not bench.shown.any()
+    assert bench.tools() == [(PatchSource.HAND, "paint"), (PatchSource.UNDO, "paint")]
+    second.layer.paint((4, 5, 7), 2)
+    bench.layer.undo()
+    assert not bench.layer.data.any()
+
+
+def test_a_stroke_in_one_view_is_not_taken_for_a_direct_write_by_the_other(pair):
+    bench, second, viewer = pair
+    bench.layer.mode = "paint"
+    with bench.layer.block_history():
+        bench.layer._draw(3, (2, 5, 5), (2, 5, 9))
+        viewer.dims.set_current_step(1, 5)
+        second.layer.refresh()
+        assert not second.sync()
+        bench.layer._draw(3, (2, 5, 9), (2, 9, 9))
+    assert bench.tools() == [(PatchSource.HAND, "paint")]
+
+
+def test_a_direct_write_is_recorded_once_by_two_layers(pair):
+    bench, second, viewer = pair
+    viewer.dims.set_current_step(1, 3)
+    bench.layer.data[1, 3, 3:5] = 3
+    bench.layer.refresh()
+    second.layer.refresh()
+    assert bench.tools() == [(PatchSource.EXTERNAL, "direct write")]
+
+
 def test_other_layers_keep_naparis_own_ways(bench):
     stranger = bench.viewer.add_labels(np.zeros(SHAPE, np.uint8))
     stranger.paint((2, 5, 5), 9)

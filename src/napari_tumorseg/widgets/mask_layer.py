@@ -15,12 +15,14 @@ from napari_tumorseg.core.document import Change, MaskDocument, Origin, PatchSou
 from napari_tumorseg.core.grid import Box, bounding_box
 from napari_tumorseg.core.labels import LabelSchema
 from napari_tumorseg.core.volume import Source
-from napari_tumorseg.widgets.napari_adapter import Edit, HookCalls, LabelsHook
+from napari_tumorseg.widgets.napari_adapter import Edit, HookCalls, LabelsHook, Stamp
 from napari_tumorseg.workflows.scene import Scene
 
-__all__ = ["Highlight", "MaskLayer"]
+__all__ = ["Gate", "Highlight", "MaskBuffer", "MaskLayer"]
 
 Array = npt.NDArray[Any]
+#: Given what is about to be painted, in scene axes, returns which voxels of its box may be.
+Gate = Callable[[Stamp], npt.NDArray[np.bool_]]
 _LIGHT = 0.28
 
 
@@ -49,10 +51,54 @@ class Highlight:
         return (corner[0], corner[1]), inside[1:-1, 1:-1] & ~within
 
 
+class MaskBuffer:
+    """The array that all layers of one mask show, in scene axes.
+
+    Parameters
+    ----------
+    document : MaskDocument
+        The mask.
+    scene : Scene
+        Its grid is the document's.
+
+    Attributes
+    ----------
+    array : numpy.ndarray
+        Shape of the scene's grid; napari paints into it, the document is told afterwards.
+    light : int
+        Added to a label for its light fill.
+    white : int
+        Code of the white outline.
+    """
+
+    def __init__(self, document: MaskDocument, scene: Scene) -> None:
+        top = max(document.schema.values)
+        # Codes above the labels stand for their light fill, so the type must hold twice the values.
+        kind = np.uint8 if top < 127 else np.uint16
+        self.array: Array = np.ascontiguousarray(scene.to_scene(document.labels)).astype(kind)
+        self.light = 128 if kind is np.uint8 else 32768
+        self.white = int(np.iinfo(kind).max)
+        self._hooks: list[LabelsHook] = []
+
+    @property
+    def stroke_open(self) -> bool:
+        """Whether a stroke has begun in any of the layers, so that array and document differ for good reason."""
+        return any(hook.stroke_open for hook in self._hooks)
+
+    def join(self, hook: LabelsHook) -> None:
+        """Count a layer's hook in."""
+        self._hooks.append(hook)
+
+    def leave(self, hook: LabelsHook) -> None:
+        """Count it out again."""
+        if hook in self._hooks:
+            self._hooks.remove(hook)
+
+
 class MaskLayer:
     """Keeps a Labels layer and a document the same, whichever of the two is changed.
 
-    The layer holds a copy of the document's labels in scene axes. What napari paints is written
+    The layer shows a copy of the document's labels in scene axes, which several layers may share. What napari paints is written
     to the document as a patch; a lock is obeyed before napari writes; what somebody writes into
     the layer's array directly is found by `sync` and recorded as external.
 
@@ -72,6 +118,8 @@ class MaskLayer:
         Told in one line why a stroke changed nothing.
     describe : callable
         Given a voxel of the document (z, y, x), returns text for the status bar.
+    buffer : MaskBuffer, optional
+        That of another layer of the same document and scene, in another view.
     """
 
     def __init__(
@@ -84,19 +132,18 @@ class MaskLayer:
         source: Source | None = None,
         refused: Callable[[str], None] | None = None,
         describe: Callable[[tuple[int, int, int]], str] | None = None,
+        buffer: MaskBuffer | None = None,
     ) -> None:
         self.document = document
         self.scene = scene
         self.person = person
         self.highlight: Highlight | None = None
+        self.gate: Gate | None = None
+        self.buffer = buffer or MaskBuffer(document, scene)
+        self._buffer = self.buffer.array
         self._refused = refused or (lambda _line: None)
         self._describe = describe or (lambda _voxel: "")
-        top = max(document.schema.values)
-        # Codes above the labels stand for their light fill, so the type must hold twice the values.
-        self._buffer = np.ascontiguousarray(scene.to_scene(document.labels)).astype(np.uint8 if top < 127 else np.uint16)
-        self._light = 128 if self._buffer.dtype == np.uint8 else 32768
-        self._white = int(np.iinfo(self._buffer.dtype).max)
-        self._colormap = _colormap(document.schema, self._light, self._white)
+        self._colormap = _colormap(document.schema, self.buffer.light, self.buffer.white)
         geometry = LayerGeometry(document.grid, document.schema, source)
         self.layer = Labels(
             self._buffer,
@@ -109,14 +156,17 @@ class MaskLayer:
             metadata={LAYER_KEY: geometry},
         )
         self.layer.contour = 1
-        self.layer.brush_size = 5
+        self._brush_mm = 0.0
         self.layer.selected_label = document.schema.values[0]
         self._selected = self.layer.selected_label
         self._own = False
         self._hook = LabelsHook(
             self.layer,
-            HookCalls(self._allowed, self._committed, self.undo, self.redo, self._picture, self._status),
+            HookCalls(self._allowed, self._committed, self.undo, self.redo, lambda: self._brush_mm, self._picture, self._status),
         )
+        self.buffer.join(self._hook)
+        self.layer.events.brush_size.connect(self._on_brush_size)
+        self.brush_mm = 5 * min(scene.scale_mm)
         self._stop = document.listen(self._on_change)
         self.layer.events.data.connect(self._on_replaced)
         self.layer.events.set_data.connect(self._on_drawn)
@@ -130,6 +180,8 @@ class MaskLayer:
         self.layer.events.set_data.disconnect(self._on_drawn)
         self.layer.events.selected_label.disconnect(self._on_selected)
         self.layer.events.colormap.disconnect(self._on_colormap)
+        self.layer.events.brush_size.disconnect(self._on_brush_size)
+        self.buffer.leave(self._hook)
         self._hook.release()
 
     @property
@@ -140,6 +192,25 @@ class MaskLayer:
     @outlined.setter
     def outlined(self, value: bool) -> None:
         self.layer.contour = 1 if value else 0
+
+    @property
+    def brush_mm(self) -> float:
+        """Diameter of the brush, the same in every plane."""
+        return self._brush_mm
+
+    @brush_mm.setter
+    def brush_mm(self, value: float) -> None:
+        # napari keeps whole numbers: the size in voxels follows, for its own slider.
+        self.layer.brush_size = max(1, round(value / min(self.scene.scale_mm)))
+        self._brush_mm = float(value)
+        self.layer.cursor_size = self._brush_mm
+        self.layer.events.brush_size()
+
+    def _on_brush_size(self) -> None:
+        step = min(self.scene.scale_mm)
+        if self.layer.brush_size != max(1, round(self._brush_mm / step)):
+            self._brush_mm = self.layer.brush_size * step
+            self.layer.cursor_size = self._brush_mm
 
     def undo(self) -> None:
         """Take back the last step of the document, whoever made it."""
@@ -156,7 +227,7 @@ class MaskLayer:
 
         A value that the schema does not have, and a locked voxel, are put back.
         """
-        if self._hook.stroke_open:
+        if self.buffer.stroke_open:
             return False
         found = np.asarray(self.layer.data)
         own = self.scene.to_scene(self.document.labels)
@@ -187,15 +258,17 @@ class MaskLayer:
         there = self.scene.box_from_scene(box)
         self._buffer[box.slices] = self.scene.to_scene(self.document.labels[there.slices])
 
-    def _allowed(self, old: Array, value: Any) -> npt.NDArray[np.bool_] | None:
+    def _allowed(self, old: Array, value: Any, stamp: Stamp | None) -> npt.NDArray[np.bool_] | None:
         schema, locked = self.document.schema, self.document.locked
         known: Any = value == 0 or value in schema.values if np.ndim(value) == 0 else np.isin(value, (0, *schema.values))
         if not np.any(known):
             self._refused(f"{schema.name} has no label {np.ravel(value)[0]}; choose one of {', '.join(map(str, schema.values))}.")
             return np.zeros(old.shape, bool)
-        if not locked:
+        gate = self.gate if stamp is not None and value != 0 else None
+        if not locked and gate is None:
             return None if known is True else np.broadcast_to(known, old.shape)
-        return np.broadcast_to(known, old.shape) & ~np.isin(old, list(locked))
+        free = np.broadcast_to(known, old.shape) & ~np.isin(old, list(locked))
+        return free if gate is None or stamp is None else free & gate(Stamp(stamp.box, stamp.mask & free, stamp.centre))
 
     def _committed(self, edits: list[Edit], tool: str) -> None:
         box = edits[0].box
@@ -236,7 +309,7 @@ class MaskLayer:
     def _on_drawn(self) -> None:
         # Whoever writes into the array calls refresh to see it; only the plane in view is compared,
         # because this runs at every change of slice.
-        index = None if self._hook.stroke_open or self.layer.data is not self._buffer else self._hook.shown_plane()
+        index = None if self.buffer.stroke_open or self.layer.data is not self._buffer else self._hook.shown_plane()
         if index is not None and not np.array_equal(self._buffer[index], self.scene.to_scene(self.document.labels)[index]):
             self.sync()
 
@@ -254,7 +327,7 @@ class MaskLayer:
             self.layer.colormap = self._colormap
 
     def _picture(self, labels: Array, edge: npt.NDArray[np.bool_], part: tuple[slice, ...]) -> Array:
-        shown = np.where((labels != 0) & ~edge, labels + self._buffer.dtype.type(self._light), labels)
+        shown = np.where((labels != 0) & ~edge, labels + self._buffer.dtype.type(self.buffer.light), labels)
         index = self._hook.shown_plane() if self.highlight is not None else None
         if self.highlight is not None and index is not None:
             found = self.highlight.plane(index)
@@ -266,7 +339,7 @@ class MaskLayer:
                 rows = slice(corner[0], corner[0] + outline.shape[0])
                 columns = slice(corner[1], corner[1] + outline.shape[1])
                 whole[rows, columns] = outline[: max(0, whole.shape[0] - corner[0]), : max(0, whole.shape[1] - corner[1])]
-                shown[whole[part] & (labels != 0)] = self._white
+                shown[whole[part] & (labels != 0)] = self.buffer.white
         return np.asarray(shown)
 
     def _status(self, position: Sequence[float]) -> str:

@@ -22,11 +22,13 @@ from napari.utils.task_status import Status
 from qtpy.QtWidgets import QMainWindow, QWidget
 
 from napari_tumorseg.core.grid import Box
+from napari_tumorseg.voxels.ball import ball
 
 __all__ = [
     "Edit",
     "HookCalls",
     "LabelsHook",
+    "Stamp",
     "canvas_widget",
     "is_registered",
     "main_window",
@@ -47,6 +49,25 @@ class Edit:
     new: Array
 
 
+@dataclass(frozen=True, eq=False)
+class Stamp:
+    """What napari is about to paint.
+
+    Attributes
+    ----------
+    box : Box
+        Where, in the layer's axes.
+    mask : numpy.ndarray
+        Boolean, shape of the box: brush, filled area or polygon.
+    centre : tuple of int, optional
+        Middle of the brush; None for fill and polygon.
+    """
+
+    box: Box
+    mask: npt.NDArray[np.bool_]
+    centre: tuple[int, int, int] | None
+
+
 @dataclass(frozen=True)
 class HookCalls:
     """What a `LabelsHook` asks and tells its owner.
@@ -55,21 +76,24 @@ class HookCalls:
     ----------
     allowed : callable
         Given the present labels and the new value (or values), returns where it may be written,
-        None for everywhere.
+        None for everywhere. For strokes also given the `Stamp`.
     committed : callable
         Told the edits of one stroke and the tool's name.
     undo, redo : callable
         Called instead of napari's own.
+    brush_mm : callable
+        Returns the diameter of the brush.
     picture : callable
         Given the present labels of a plane (2-D) and the contour width, returns the codes shown.
     describe : callable
         Given a world position, returns text for the status bar.
     """
 
-    allowed: Callable[[Array, Any], npt.NDArray[np.bool_] | None]
+    allowed: Callable[[Array, Any, Stamp | None], npt.NDArray[np.bool_] | None]
     committed: Callable[[list[Edit], str], None]
     undo: Callable[[], None]
     redo: Callable[[], None]
+    brush_mm: Callable[[], float]
     picture: Callable[[Array, npt.NDArray[np.bool_], tuple[slice, ...]], Array]
     describe: Callable[[Sequence[float]], str]
 
@@ -88,6 +112,8 @@ class LabelsHook:
     _REPLACED = (
         "_append_to_undo_history",
         "_apply_mask_to_data",
+        "_calculate_cursor_size",
+        "_get_brush_mask_and_bbox",
         "_raw_to_displayed",
         "data_setitem",
         "fill",
@@ -102,6 +128,7 @@ class LabelsHook:
         self._layer = layer
         self._calls = calls
         self._tool = ""
+        self._centre: tuple[int, int, int] | None = None
         self._original = {name: getattr(layer, name) for name in self._REPLACED}
         for name in self._REPLACED:
             # Set on the object, so that the class and all other layers stay as they are.
@@ -160,7 +187,12 @@ class LabelsHook:
 
     def _on_paint(self, coord: Any, new_label: int, refresh: bool = True) -> None:
         self._name_tool("paint" if new_label else "erase")
-        self._original["paint"](coord, new_label, refresh)
+        z, y, x = (round(float(c)) for c in coord)
+        self._centre = (z, y, x)
+        try:
+            self._original["paint"](coord, new_label, refresh)
+        finally:
+            self._centre = None
 
     def _on_fill(self, coord: Any, new_label: int, refresh: bool = True) -> None:
         self._name_tool("fill")
@@ -174,19 +206,33 @@ class LabelsHook:
         self._name_tool("script")
         indices = tuple(np.atleast_1d(i) for i in indices)
         values = np.broadcast_to(value, indices[0].shape)
-        free = self._calls.allowed(self._layer.data[indices], values)
+        free = self._calls.allowed(self._layer.data[indices], values, None)
         chosen = slice(None) if free is None else free
         if free is None or free.any():
             self._original["data_setitem"](tuple(i[chosen] for i in indices), values[chosen].tolist(), refresh)
 
     def _on_apply_mask_to_data(self, data: Array, mask: Array, new_label: int, volume_slice: Any) -> Array | None:
-        free = self._calls.allowed(data, new_label)
+        box = Box(*zip(*((int(s.start), int(s.stop)) for s in volume_slice), strict=True))  # type: ignore[arg-type]
+        free = self._calls.allowed(data, new_label, Stamp(box, np.asarray(mask), self._centre))
         if free is not None:
             mask = mask & free
             if not mask.any():
                 return None
         painted: Array | None = self._original["_apply_mask_to_data"](data, mask, new_label, volume_slice)
         return painted
+
+    def _on_get_brush_mask_and_bbox(self, coord: Any, dims_to_paint: list[int], shape: list[int]) -> tuple[Array, Array, Array] | None:
+        # napari's brush counts in voxels of the smallest painted side, so that its size in mm changes with the plane.
+        brush = ball(self._calls.brush_mm(), [abs(float(self._layer.scale[axis])) for axis in dims_to_paint])
+        centre = np.array([round(float(coord[axis])) for axis in dims_to_paint])
+        low = centre - np.array(brush.shape) // 2
+        start, stop = np.maximum(low, 0), np.minimum(low + np.array(brush.shape), shape)
+        if (start >= stop).any():
+            return None
+        return brush[tuple(slice(a, b) for a, b in zip(start - low, stop - low, strict=True))], start, stop
+
+    def _on_calculate_cursor_size(self) -> float:
+        return self._calls.brush_mm()
 
     def _on_append_to_undo_history(self, item: list[Any]) -> None:
         tool, self._tool = self._tool or "script", ""

@@ -167,7 +167,7 @@ class CorrectStep(Step):
                 tool.setChecked(tool.property("mode") == str(layer.mode))
             for choice in self.labels.buttons():
                 choice.setChecked(choice.property("value") == layer.selected_label)
-            self.brush.setValue(layer.brush_size * min(layer.scale))
+            self.brush.setValue(self._view.brush_mm)
             self.sphere.setChecked(layer.n_edit_dimensions == 3)
             self.outline.setChecked(layer.contour > 0)
         finally:
@@ -217,7 +217,7 @@ class CorrectStep(Step):
 
     def _set_brush(self, diameter_mm: float) -> None:
         if self._view is not None and not self._settings:
-            self._view.layer.brush_size = max(1, round(diameter_mm / min(self._view.layer.scale)))
+            self._view.brush_mm = diameter_mm
 
     def _set_sphere(self, on: bool) -> None:
         if self._view is not None and not self._settings:
