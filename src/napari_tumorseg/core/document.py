@@ -3,17 +3,16 @@
 A `MaskDocument` changes by `apply(Patch)` alone. Views (napari layers, lesion tables) listen and
 redraw the changed box. A patch holds the old and the new labels of its box, so that it can be
 undone, replayed, checked and attributed without anything else.
+
+A document is changed by one thread. Another one may look at it while nothing is half done, inside
+`MaskDocument.steady`.
 """
 
 from __future__ import annotations
 
-import datetime as dt
-import uuid
-import zlib
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -23,121 +22,11 @@ from napari_tumorseg.core.case import MaskKind, MaskVersion, Review
 from napari_tumorseg.core.errors import ConflictError, InputError
 from napari_tumorseg.core.grid import Box, Grid, bounding_box
 from napari_tumorseg.core.labels import LabelSchema
+from napari_tumorseg.core.patches import Change, History, Origin, Patch, PatchSource, cast_labels
 
-__all__ = ["Change", "MaskDocument", "Origin", "Patch", "PatchSource"]
+__all__ = ["Change", "History", "MaskDocument", "Origin", "Patch", "PatchSource"]
 
 Labels = npt.NDArray[np.unsignedinteger[Any]]
-
-
-class PatchSource(StrEnum):
-    """What kind of act changed the mask."""
-
-    MODEL = "model"
-    TOOL = "tool"
-    HAND = "hand"
-    UNDO = "undo"
-    REDO = "redo"
-    EXTERNAL = "external"
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a patch came from.
-
-    Attributes
-    ----------
-    source : PatchSource
-        Kind of act.
-    tool : str
-        Name of the model, brush or tool.
-    person : str
-        Who was working.
-    time : datetime.datetime
-        When, with time zone.
-    step : str
-        Patches with the same step are undone together.
-    """
-
-    source: PatchSource
-    tool: str = ""
-    person: str = ""
-    time: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
-    step: str = field(default_factory=lambda: uuid.uuid4().hex)
-
-
-@dataclass(frozen=True)
-class Patch:
-    """Old and new labels inside a box.
-
-    Attributes
-    ----------
-    box : Box
-        Where.
-    dtype : str
-        NumPy dtype of the labels.
-    old_bytes, new_bytes : bytes
-        Labels before and after, C order, zlib.
-    origin : Origin
-        Where it came from.
-    """
-
-    box: Box
-    dtype: str
-    old_bytes: bytes
-    new_bytes: bytes
-    origin: Origin
-
-    @classmethod
-    def between(cls, box: Box, old: Labels, new: Labels, origin: Origin) -> Patch:
-        """Return the patch that turns `old` into `new`, both of the shape of `box`.
-
-        Raises
-        ------
-        InputError
-            If a shape is not that of the box, or `new` holds what the dtype of `old` cannot.
-        """
-        if old.shape != box.shape or new.shape != box.shape:
-            raise InputError(f"A patch over {box.shape} was given {old.shape} and {new.shape}.", "Give both arrays the shape of the box.")
-        dtype = np.dtype(old.dtype)
-        return cls(box, dtype.str, _pack(old), _pack(_cast(new, dtype)), origin)
-
-    @property
-    def old(self) -> Labels:
-        """Labels before, shape of the box."""
-        return _unpack(self.old_bytes, self.dtype, self.box)
-
-    @property
-    def new(self) -> Labels:
-        """Labels after, shape of the box."""
-        return _unpack(self.new_bytes, self.dtype, self.box)
-
-    def inverted(self, origin: Origin) -> Patch:
-        """Return the patch that undoes this one."""
-        return replace(self, old_bytes=self.new_bytes, new_bytes=self.old_bytes, origin=origin)
-
-
-def _cast(labels: npt.NDArray[Any], dtype: np.dtype[Any]) -> Labels:
-    """Return `labels` as `dtype`; a value that would wrap round is refused."""
-    cast: Labels = labels.astype(dtype, copy=False)
-    if labels.dtype != dtype and not np.array_equal(cast, labels):
-        raise InputError(f"The edit holds values that a mask of type {dtype} cannot.", "Use the labels of the mask's schema.")
-    return cast
-
-
-def _pack(labels: Labels) -> bytes:
-    return zlib.compress(np.ascontiguousarray(labels).tobytes(), 1)
-
-
-def _unpack(data: bytes, dtype: str, box: Box) -> Labels:
-    return np.frombuffer(zlib.decompress(data), dtype=np.dtype(dtype)).reshape(box.shape)
-
-
-@dataclass(frozen=True)
-class Change:
-    """What listeners of a document are told: the patch and the revision after it."""
-
-    patch: Patch
-    revision: int
 
 
 class MaskDocument:
@@ -187,9 +76,37 @@ class MaskDocument:
         self.review = review or (Review.NOT_REVIEWED if kind is MaskKind.AI else Review.IN_CORRECTION)
         self._locked: frozenset[int] = frozenset()
         self._revision = 0
-        self._undo: list[list[Patch]] = []
-        self._redo: list[list[Patch]] = []
+        self._history = History()
         self._listeners: list[Callable[[Change], None]] = []
+        self._lock = threading.RLock()
+
+    @classmethod
+    def resumed(cls, last: MaskVersion, patches: Iterable[Patch], revision: int, locked: frozenset[int] = frozenset()) -> MaskDocument:
+        """Return a document as it was left: labels, revision and everything that can be undone and brought back.
+
+        Parameters
+        ----------
+        last : MaskVersion
+            The labels after the last patch, copied, with their review state; the document keeps its `version`.
+        patches : iterable of Patch
+            All that were applied, oldest first. When the last undo or redo is there in part only, `finish_walk` does the rest.
+        revision : int
+            Number of patches applied.
+        locked : frozenset of int
+            Labels that nothing may overwrite.
+
+        Raises
+        ------
+        ConflictError
+            If the patches do not follow from one another.
+        """
+        document = cls(last.labels, last.grid, last.schema, last.kind, last.author, last.review)
+        document.version = last.version
+        for patch in patches:
+            document._history.add(patch)
+        document._revision = revision
+        document.locked = locked
+        return document
 
     @property
     def labels(self) -> Labels:
@@ -218,12 +135,27 @@ class MaskDocument:
     @property
     def can_undo(self) -> bool:
         """Whether there is a step to undo."""
-        return bool(self._undo)
+        return self._history.can_undo
 
     @property
     def can_redo(self) -> bool:
         """Whether there is an undone step to bring back."""
-        return bool(self._redo)
+        return self._history.can_redo
+
+    @property
+    def history(self) -> History:
+        """The steps that can be taken back and brought back; read it, and leave it as it is."""
+        return self._history
+
+    @contextmanager
+    def steady(self) -> Iterator[MaskDocument]:
+        """Hold the mask still: inside the block no change is half made or half told.
+
+        For another thread that copies a part of the labels. Whoever paints meanwhile waits, so the
+        block is kept to a millisecond.
+        """
+        with self._lock:
+            yield self
 
     def listen(self, listener: Callable[[Change], None]) -> Callable[[], None]:
         """Call `listener` after every change; return a function that stops that."""
@@ -249,7 +181,7 @@ class MaskDocument:
         old = self._labels[box.slices]
         if new.shape != old.shape:
             raise InputError(f"A change of shape {new.shape} does not fit its box {box.shape}.", "Give the array the shape of the box.")
-        kept = self.guarded(old, _cast(new, old.dtype))
+        kept = self.guarded(old, cast_labels(new, old.dtype))
         inner = bounding_box(kept != old)
         if inner is None:
             return None
@@ -280,37 +212,35 @@ class MaskDocument:
         InputError
             If the patch was made for a mask of another dtype.
         """
-        change = self._put(patch)
-        self._redo.clear()
-        if self._undo and self._undo[-1][-1].origin.step == patch.origin.step:
-            self._undo[-1].append(patch)
-        else:
-            self._undo.append([patch])
-        self._tell([change])
+        with self._lock:
+            change = self._put(patch)
+            self._history.add(patch)
+            self._tell([change])
 
     def undo(self, person: str = "") -> bool:
         """Take back the last step; return whether there was one."""
-        return self._walk(self._undo, self._redo, PatchSource.UNDO, person)
+        return self._take(self._history.next_walk(PatchSource.UNDO, person))
 
     def redo(self, person: str = "") -> bool:
         """Bring back the last undone step; return whether there was one."""
-        return self._walk(self._redo, self._undo, PatchSource.REDO, person)
+        return self._take(self._history.next_walk(PatchSource.REDO, person))
+
+    def finish_walk(self) -> bool:
+        """Finish an undo or redo of which a record held a part only; return whether there was one."""
+        return self._take(self._history.unfinished())
 
     def snapshot(self) -> MaskVersion:
         """Return a copy of the mask as a finished version."""
         return MaskVersion(self._labels.copy(), self.grid, self.schema, self.kind, self.author, self.review)
 
-    def _walk(self, source: list[list[Patch]], target: list[list[Patch]], kind: PatchSource, person: str) -> bool:
-        if not source:
-            return False
-        step = source.pop()
-        origin = Origin(kind, step[-1].origin.tool, person)
-        inverses = [patch.inverted(origin) for patch in reversed(step)]
-        with self._unlocked():
-            changes = [self._put(inverse) for inverse in inverses]
-        target.append(inverses)
-        self._tell(changes)
-        return True
+    def _take(self, walk: list[Patch]) -> bool:
+        with self._lock:
+            with self._unlocked():
+                changes = [self._put(patch) for patch in walk]
+            for patch in walk:
+                self._history.add(patch)
+            self._tell(changes)
+        return bool(walk)
 
     @contextmanager
     def _unlocked(self) -> Iterator[None]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import threading
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from napari_tumorseg.core.case import MaskKind, Review
+from napari_tumorseg.core.case import MaskKind, MaskVersion, Review
 from napari_tumorseg.core.document import Change, MaskDocument, Origin, Patch, PatchSource
 from napari_tumorseg.core.errors import ConflictError, InputError
 from napari_tumorseg.core.grid import Box, Grid
@@ -52,6 +53,7 @@ class AnyOrderOfEdits(RuleBasedStateMachine):
         # Rebuilt from what listeners are told alone, as a layer or a journal is.
         self.replica = labels.copy()
         self.told = 0
+        self.patches: list[Patch] = []
         self.document.listen(self.hear)
 
     def hear(self, change: Change) -> None:
@@ -59,6 +61,7 @@ class AnyOrderOfEdits(RuleBasedStateMachine):
         np.testing.assert_array_equal(region, change.patch.old)
         region[...] = change.patch.new
         self.told += 1
+        self.patches.append(change.patch)
         assert change.revision == self.told
 
     @rule(box=boxes(), data=st.data(), step=st.sampled_from("abc"))
@@ -106,6 +109,19 @@ class AnyOrderOfEdits(RuleBasedStateMachine):
         assert self.document.revision == self.told
         assert self.document.can_undo == (len(self.states) > 1)
         assert self.document.can_redo == bool(self.undone)
+
+    @precondition(lambda self: hasattr(self, "document"))
+    @invariant()
+    def comes_back_from_its_patches(self) -> None:
+        again = MaskDocument.resumed(self.document.snapshot(), self.patches, self.told)
+        assert again.revision == self.document.revision
+        assert again.history.undo == self.document.history.undo
+        assert again.history.redo == self.document.history.redo
+        assert not again.finish_walk()
+        for expected in reversed(self.states[:-1]):
+            assert again.undo()
+            np.testing.assert_array_equal(again.labels, expected)
+        assert not again.undo()
 
 
 AnyOrderOfEdits.TestCase.settings = settings(max_examples=60, stateful_step_count=20, deadline=None)
@@ -297,3 +313,83 @@ def test_a_mask_must_fit_its_grid() -> None:
         document(np.zeros((1, 2, 3), np.uint8))
     with pytest.raises(InputError, match="does not fit a grid"):
         document(np.zeros(SHAPE, np.int16))
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2, 3])
+@pytest.mark.parametrize("back", [False, True])
+def test_an_undo_that_a_record_broke_off_is_finished(kept: int, back: bool) -> None:
+    doc = document()
+    patches: list[Patch] = []
+    states = [doc.snapshot()]
+
+    def hear(change: Change) -> None:
+        patches.append(change.patch)
+
+    doc.listen(hear)
+    doc.write(ONE, filled(ONE, 2), hand("before"))
+    for x in range(3):
+        doc.write(Box((0, 0, x), (1, 1, x + 1)), filled(ONE, 1), hand("one stroke"))
+    whole = doc.labels.copy()
+    doc.undo("A.B.")
+    if back:
+        doc.redo("A.B.")
+    del patches[len(patches) - 3 + kept :]
+    replica = states[0].labels.copy()
+    for patch in patches:
+        replica[patch.box.slices] = patch.new
+    left = MaskVersion(replica, GRID, SCHEMA, MaskKind.RATER)
+    again = MaskDocument.resumed(left, patches, len(patches))
+    heard: list[Change] = []
+    again.listen(heard.append)
+    assert again.finish_walk() == (kept in (1, 2))
+    assert [c.patch.origin.source for c in heard] == [PatchSource.REDO if back else PatchSource.UNDO] * (3 - kept if kept in (1, 2) else 0)
+    stands = back == bool(kept)
+    assert again.labels.sum() == (3 if stands else 2)
+    assert again.history.can_redo == (not stands)
+    if again.redo():
+        np.testing.assert_array_equal(again.labels, whole)
+    again.undo()
+    assert again.labels.sum() == 2
+    again.undo()
+    assert not again.labels.any()
+    assert not again.can_undo
+
+
+def test_a_record_that_undoes_too_much_is_refused() -> None:
+    patch = Patch.between(ONE, filled(ONE, 1), filled(ONE, 0), Origin(PatchSource.UNDO, step="a"))
+    version = document().snapshot()
+    with pytest.raises(ConflictError, match="undo with nothing before it"):
+        MaskDocument.resumed(version, [patch], 1)
+    there = Patch.between(ONE, filled(ONE, 0), filled(ONE, 1), hand())
+    with pytest.raises(ConflictError, match="longer than its step"):
+        MaskDocument.resumed(version, [there, patch, patch], 3)
+
+
+def test_undo_and_redo_know_the_act_behind_them() -> None:
+    doc = document()
+    acts: list[PatchSource] = []
+    doc.listen(lambda change: acts.append(change.patch.origin.act))
+    doc.write(ONE, filled(ONE, 1), Origin(PatchSource.MODEL, "net"))
+    doc.undo()
+    doc.redo()
+    doc.undo()
+    assert acts == [PatchSource.MODEL] * 4
+
+
+def test_a_mask_held_still_is_changed_afterwards() -> None:
+    doc = document()
+    entered, painted = threading.Event(), threading.Event()
+
+    def paint() -> None:
+        entered.set()
+        doc.write(ONE, filled(ONE, 1), hand())
+        painted.set()
+
+    thread = threading.Thread(target=paint)
+    with doc.steady():
+        thread.start()
+        assert entered.wait(5)
+        assert not painted.wait(0.05)
+        assert not doc.labels.any()
+    thread.join(5)
+    assert doc.labels.sum() == 1
