@@ -129,6 +129,8 @@ class LabelsHook:
         self._calls = calls
         self._tool = ""
         self._centre: tuple[int, int, int] | None = None
+        # Of the last stamp: its diameter and voxel size, and its voxels.
+        self._brush: tuple[tuple[float, ...], Array] = ((), np.zeros((0, 0), bool))
         self._original = {name: getattr(layer, name) for name in self._REPLACED}
         for name in self._REPLACED:
             # Set on the object, so that the class and all other layers stay as they are.
@@ -223,7 +225,11 @@ class LabelsHook:
 
     def _on_get_brush_mask_and_bbox(self, coord: Any, dims_to_paint: list[int], shape: list[int]) -> tuple[Array, Array, Array] | None:
         # napari's brush counts in voxels of the smallest painted side, so that its size in mm changes with the plane.
-        brush = ball(self._calls.brush_mm(), [abs(float(self._layer.scale[axis])) for axis in dims_to_paint])
+        scale = self._layer.scale
+        wanted = (self._calls.brush_mm(), *(abs(float(scale[axis])) for axis in dims_to_paint))
+        if wanted != self._brush[0]:
+            self._brush = (wanted, ball(wanted[0], wanted[1:]))
+        brush = self._brush[1]
         centre = np.array([round(float(coord[axis])) for axis in dims_to_paint])
         low = centre - np.array(brush.shape) // 2
         start, stop = np.maximum(low, 0), np.minimum(low + np.array(brush.shape), shape)
