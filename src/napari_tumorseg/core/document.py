@@ -148,14 +148,28 @@ class MaskDocument:
         return self._history
 
     @contextmanager
-    def steady(self) -> Iterator[MaskDocument]:
+    def steady(self, timeout_s: float = -1.0) -> Iterator[bool]:
         """Hold the mask still: inside the block no change is half made or half told.
 
         For another thread that copies a part of the labels. Whoever paints meanwhile waits, so the
         block is kept to a millisecond.
+
+        Parameters
+        ----------
+        timeout_s : float
+            How long to wait for a change under way; -1 for as long as it takes.
+
+        Yields
+        ------
+        bool
+            Whether it is held; always true without a timeout.
         """
-        with self._lock:
-            yield self
+        held = self._lock.acquire(timeout=timeout_s)
+        try:
+            yield held
+        finally:
+            if held:
+                self._lock.release()
 
     def listen(self, listener: Callable[[Change], None]) -> Callable[[], None]:
         """Call `listener` after every change; return a function that stops that."""

@@ -205,12 +205,12 @@ class History:
         source, target = (self._undo, self._redo) if origin.source is PatchSource.UNDO else (self._redo, self._undo)
         if origin.step != self._walk:
             if not source:
-                raise ConflictError(f"The record has an {origin.source.value} with nothing before it.", "Use an earlier copy.")
+                raise ConflictError(f"The record has a step of {origin.source.value} with nothing before it.", "Use an earlier copy.")
             self._rest = source.pop()
             self._walk = origin.step
             target.append([])
         if not self._rest:
-            raise ConflictError(f"The record has an {origin.source.value} longer than its step.", "Use an earlier copy.")
+            raise ConflictError(f"The record has a step of {origin.source.value} longer than its step.", "Use an earlier copy.")
         self._rest.pop()
         target[-1].append(patch)
 

@@ -386,10 +386,32 @@ def test_a_mask_held_still_is_changed_afterwards() -> None:
         painted.set()
 
     thread = threading.Thread(target=paint)
-    with doc.steady():
+    with doc.steady() as held:
+        assert held
         thread.start()
         assert entered.wait(5)
         assert not painted.wait(0.05)
         assert not doc.labels.any()
     thread.join(5)
     assert doc.labels.sum() == 1
+
+
+def test_who_waits_for_a_mask_under_change_is_told_when_it_takes_too_long() -> None:
+    doc = document()
+    seen: list[bool] = []
+
+    def look(_change: Change) -> None:
+        def wait() -> None:
+            with doc.steady(0.01) as held:
+                seen.append(held)
+
+        thread = threading.Thread(target=wait)
+        thread.start()
+        thread.join(5)
+
+    stop = doc.listen(look)
+    doc.write(ONE, filled(ONE, 1), hand())
+    stop()
+    with doc.steady(0.01) as held:
+        seen.append(held)
+    assert seen == [False, True]
