@@ -1,9 +1,10 @@
 """The journal of a mask: every change and every act at the screen, on disk as it happens.
 
 One thread owns the file. Whoever paints puts an entry into a queue, which costs some microseconds,
-and goes on. A change waits for the changes of the steps before it to be written, for 20 ms at most;
-so a process that is killed at any moment loses at most the stroke in flight. A power cut may take
-what was not yet settled on the disk: the strokes since the last pause of a second, at most the last five seconds.
+and goes on. A change waits for the changes of the steps before it to be written; a hand leaves more
+than time enough for that, and a disk that stalls holds the brush for a tenth of a second at most. So a
+process that is killed at any moment loses at most the stroke in flight. A power cut may take what was
+not yet settled on the disk: the strokes since the last pause of a second, at most those of five seconds.
 When the disk is full, read-only or gone, the entries stay in memory, in order, and are written when
 it can be; one line says so. Nothing is raised into the painting.
 """
@@ -40,9 +41,10 @@ _T = TypeVar("_T")
 #: Ending of a journal's file name.
 ENDING = ".journal"
 
-_WAIT_S = 0.02
+_WAIT_S = 0.1
 _TICK_S = 1.0
 _SETTLE_S = 5.0
+_SAY_AGAIN_S = 300.0
 # About an hour of pointer moves; changes of the mask are never dropped.
 _MOST_EVENTS = 50_000
 _CHECKPOINT_PATCHES = 1000
@@ -84,12 +86,14 @@ class Journal:
     clock : Clock
         Where time is read.
     told : callable
-        Told of a new state and, where the record fails, in one line why. Called from the journal's thread, once
-        when writing fails and once when all is on the disk again.
+        Told when writing fails, in one line why, and when all is on the disk again. Called from the journal's thread. The line is
+        empty when the same was said less than five minutes ago, as on a disk that is full again and again.
     local : mapping, optional
         Facts of this machine (paths) that copies of the journal leave out.
     retry_s : float
         How long to wait before writing is tried again.
+    wait_s : float
+        How long a change may wait for those before it.
 
     Raises
     ------
@@ -124,6 +128,7 @@ class Journal:
         told: Callable[[JournalState, str], None] | None = None,
         local: Mapping[str, Any] | None = None,
         retry_s: float = 2.0,
+        wait_s: float = _WAIT_S,
     ) -> None:
         refuse_network(path.parent)
         self.path = path
@@ -131,6 +136,7 @@ class Journal:
         self._clock = Clock() if clock is None else clock
         self._told = told
         self._retry_s = retry_s
+        self._wait_s = wait_s
         self._pending: deque[Any] = deque([Capture(document)])
         self._events = 0
         self._dropped = 0
@@ -142,7 +148,7 @@ class Journal:
         self._quiet = False
         self._closing = False
         self._failing = ""
-        self._late = False
+        self._late = 0
         self._lock = threading.Lock()
         self._wake = threading.Condition(self._lock)
         self._caught_up = threading.Condition(self._lock)
@@ -151,6 +157,7 @@ class Journal:
         self._since_bytes = 0
         self._unsettled = False
         self._settled_s = time.monotonic()
+        self._said_s = self._settled_s - _SAY_AGAIN_S
         self._file = LiveFile(path, task, local or {}, self._now())
         self._thread = threading.Thread(target=self._run, name=f"journal {path.stem}", daemon=True)
         self._thread.start()
@@ -213,19 +220,18 @@ class Journal:
                 self._quiet = False
                 self._wake.notify()
 
-    def wait_for(self, number: int, timeout_s: float = _WAIT_S) -> bool:
+    def wait_for(self, number: int) -> bool:
         """Wait until what has that number in the queue is written; return whether it is.
 
-        Returns at once while writing fails, and while the disk is late: then nobody waits again until
-        it has caught up.
+        Returns at once while writing fails. When the time is over before it is written, nobody waits again until it is.
         """
         if self._written >= number:
             return True
         with self._lock:
-            if self._failing or self._late or not self._thread.is_alive():
+            if self._failing or self._written < self._late or not self._thread.is_alive():
                 return self._written >= number
-            done = self._caught_up.wait_for(lambda: self._written >= number or bool(self._failing), timeout_s)
-            self._late = not done
+            done = self._caught_up.wait_for(lambda: self._written >= number or bool(self._failing), self._wait_s)
+            self._late = 0 if done else number
             return self._written >= number
 
     def flush(self, timeout_s: float = 10.0) -> bool:
@@ -358,7 +364,6 @@ class Journal:
                 self._captures -= type(self._pending[ahead]) is Capture
                 self._written += type(self._pending[ahead]) is not Capture
                 del self._pending[ahead]
-            self._late = self._late and bool(self._pending)
             dropped, self._dropped = (self._dropped, 0) if not self._events else (0, self._dropped)
             self._caught_up.notify_all()
         if dropped:
@@ -419,7 +424,9 @@ class Journal:
             self._caught_up.notify_all()
         if first:
             _LOG.warning("%s", line, exc_info=error)
-            self._tell(JournalState.MEMORY, line)
+            now = time.monotonic()
+            again, self._said_s = now - self._said_s < _SAY_AGAIN_S, now
+            self._tell(JournalState.MEMORY, "" if again else line)
 
     def _recovered(self) -> None:
         if self._failing:
