@@ -58,6 +58,8 @@ class Scope:
         Shape (z, y, x), any real dtype: the image that is looked at, on `grid`.
     ai : numpy.ndarray, optional
         Shape (z, y, x): the labels as the model left them.
+    other : numpy.ndarray, optional
+        Shape (z, y, x), unsigned integer: another mask on the same grid, for tools that combine two.
     """
 
     labels: Labels
@@ -67,6 +69,7 @@ class Scope:
     locked: frozenset[int] = frozenset()
     image: npt.NDArray[Any] | None = None
     ai: Labels | None = None
+    other: Labels | None = None
 
 
 @dataclass(frozen=True, eq=False)
