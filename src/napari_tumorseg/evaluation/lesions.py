@@ -11,6 +11,7 @@ import numpy.typing as npt
 from napari_tumorseg.core.grid import Box, Grid, bounding_box
 from napari_tumorseg.core.labels import LabelSchema
 from napari_tumorseg.core.lesion import Lesion
+from napari_tumorseg.evaluation.diameters import Outline, SlicePlane, measure
 from napari_tumorseg.voxels.parts import connected_parts
 
 __all__ = ["LesionMap", "find_lesions", "locate_lesions", "region_volumes_ml"]
@@ -100,9 +101,11 @@ def locate_lesions(labels: Labels, grid: Grid, schema: LabelSchema, region: str 
     order = sorted(range(count), key=lambda i: (-int(voxels[i]), tuple(s.start for s in boxes[i])))
     values = labels[box.slices]
     volume = grid.voxel_volume_mm3
+    plane = SlicePlane.of(grid)
     rows = []
     for number, i in enumerate(order, start=1):
-        own = values[boxes[i]][parts[boxes[i]] == i + 1]
+        part = parts[boxes[i]] == i + 1
+        own = values[boxes[i]][part]
         make_up = {label.name: float(np.count_nonzero(own == label.value)) * volume for label in schema.labels}
         x, y, z = (float(v) for v in grid.to_mm(centroids[i]))
         start = tuple(int(s.start) + o for s, o in zip(boxes[i], box.start, strict=True))
@@ -117,6 +120,7 @@ def locate_lesions(labels: Labels, grid: Grid, schema: LabelSchema, region: str 
                 box_start=(start[0], start[1], start[2]),
                 box_stop=(stop[0], stop[1], stop[2]),
                 labels_mm3={k: v for k, v in make_up.items() if v},
+                diameters=measure([Outline.of(part, Box((start[0], start[1], start[2]), (stop[0], stop[1], stop[2])), plane)], plane),
             )
         )
     number_of = np.zeros(count + 1, np.min_scalar_type(count))

@@ -32,3 +32,11 @@ def test_an_empty_mask_has_an_empty_map():
     found = locate_lesions(np.zeros(SHAPE, np.uint8), GRID, preset("lesion"))
     assert found.lesions == ()
     assert found.at((0, 0, 0)) is None
+
+
+def test_the_rows_are_those_of_the_index():
+    from napari_tumorseg.evaluation.lesion_index import LesionIndex
+
+    labels = (np.random.default_rng(4).random(SHAPE) < 0.1).astype(np.uint8) * 3
+    schema = preset("brats-mets-2025")
+    assert LesionIndex(labels, GRID, schema).view().lesions == find_lesions(labels, GRID, schema)
