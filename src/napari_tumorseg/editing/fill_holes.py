@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_tumorseg.core.jobs import Progress
 from napari_tumorseg.editing.fields import about
-from napari_tumorseg.editing.region import Extent, Mask, Over, Reach, chosen, enlarged, painted, step
+from napari_tumorseg.editing.region import Extent, Mask, Over, Reach, chosen_groups, enlarged, joined, painted, step
 from napari_tumorseg.editing.scope import Draft, Scope, Target
 from napari_tumorseg.voxels.parts import connected_parts
 
@@ -64,16 +64,20 @@ def filled(mask: Mask, axis: int | None = None) -> Mask:
 def fill_holes(scope: Scope, target: Target, params: FillHolesParams, progress: Progress | None = None) -> Draft | None:
     """Fill what the label encloses."""
     step(progress, 0.0, "Looking for the label")
-    region = chosen(scope, target, params.reach, params.extent)
-    if region is None:
-        return None
-    wide = enlarged(scope, region)
-    step(progress, 0.3, "Filling holes")
-    holes = filled(wide.mask, wide.axis) & ~wide.mask
-    if params.largest_mm3 > 0 and holes.any():
-        planes = [holes] if wide.axis is None else [holes.take([i], wide.axis) for i in range(holes.shape[wide.axis])]
-        holes = np.concatenate([_up_to(plane, params.largest_mm3 / scope.grid.voxel_volume_mm3) for plane in planes], axis=wide.axis or 0)
-    return painted(scope, wide.box, holes, params.over, params.over_label)
+    # What encloses a hole hangs together, so groups can be filled one by one.
+    regions = chosen_groups(scope, target, params.reach, params.extent)
+    done = []
+    for count, region in enumerate(regions):
+        step(progress, 0.2 + 0.7 * count / len(regions), "Filling holes")
+        wide = enlarged(scope, region)
+        axis = wide.axis
+        holes = filled(wide.mask, axis) & ~wide.mask
+        if params.largest_mm3 > 0 and holes.any():
+            planes = [holes] if axis is None else [holes.take([i], axis) for i in range(holes.shape[axis])]
+            voxels = params.largest_mm3 / scope.grid.voxel_volume_mm3
+            holes = np.concatenate([_up_to(plane, voxels) for plane in planes], axis=axis or 0)
+        done.append(painted(scope, wide.box, holes, params.over, params.over_label))
+    return joined(scope, done)
 
 
 def _up_to(holes: Mask, voxels: float) -> Mask:

@@ -17,13 +17,15 @@ from napari_tumorseg.editing.region import (
     Over,
     Reach,
     Region,
-    chosen,
+    chosen_groups,
     draft,
     island_at,
+    joined,
     needed_image,
     needed_voxel,
     painted,
     step,
+    within,
 )
 from napari_tumorseg.editing.scope import Draft, Scope, Target
 from napari_tumorseg.voxels.parts import connected_parts
@@ -148,35 +150,49 @@ class AddIslandParams:
 
 
 def keep_largest(scope: Scope, target: Target, params: KeepLargestParams, progress: Progress | None = None) -> Draft | None:
-    """Turn all islands but the largest into background; of several that are equal the first is kept."""
+    """Turn all islands but the largest into background; of several that are equal one is kept."""
     step(progress, 0.0, "Looking for islands")
-    region = chosen(scope, target, params.reach, "3-D", None if params.kin == "the same label" else ())
-    if region is None:
-        return None
-    parts, _ = connected_parts(region.mask)
-    step(progress, 0.6, "Comparing islands")
-    sizes = np.bincount(parts.ravel())
-    sizes[0] = 0
-    return _cleared(scope, region.box, region.mask & (parts != int(np.argmax(sizes))))
+    regions = chosen_groups(scope, target, params.reach, "3-D", None if params.kin == "the same label" else ())
+    largest, parts_of = (0, -1, 0), []
+    for count, region in enumerate(regions):
+        step(progress, 0.3 + 0.6 * count / len(regions), "Comparing islands")
+        parts, _ = connected_parts(region.mask)
+        sizes = np.bincount(parts.ravel())
+        sizes[0] = 0
+        parts_of.append(parts)
+        number = int(np.argmax(sizes))
+        if sizes[number] > largest[0]:
+            largest = (int(sizes[number]), count, number)
+    done = []
+    for count, (region, parts) in enumerate(zip(regions, parts_of, strict=True)):
+        goes = region.mask & (parts != largest[2]) if count == largest[1] else region.mask
+        done.append(_cleared(scope, region.box, goes))
+    return joined(scope, done)
 
 
 def drop_small(scope: Scope, target: Target, params: DropSmallParams, progress: Progress | None = None) -> Draft | None:
     """Turn islands below a volume into background."""
     step(progress, 0.0, "Looking for islands")
-    region = chosen(scope, target, params.reach, params.extent, None if params.kin == "the same label" else ())
-    if region is None:
-        return None
-    axis = region.axis
+    regions = chosen_groups(scope, target, params.reach, params.extent, None if params.kin == "the same label" else ())
     least = params.volume_mm3 / scope.grid.voxel_volume_mm3 * (1 - 1e-9)
-    blocks = [region.mask] if axis is None else [region.mask.take([i], axis) for i in range(region.mask.shape[axis])]
-    small: list[Mask] = []
-    for count, block in enumerate(blocks):
-        step(progress, 0.3 + 0.6 * count / len(blocks), "Measuring islands")
+    done = []
+    for count, region in enumerate(regions):
+        step(progress, 0.3 + 0.6 * count / len(regions), "Measuring islands")
+        done.append(_cleared(scope, region.box, _below(region, least)))
+    return joined(scope, done)
+
+
+def _below(region: Region, voxels: float) -> Mask:
+    """Return the islands with fewer voxels, in 3-D or slice by slice."""
+    axis, mask = region.axis, region.mask
+    blocks = [mask] if axis is None else [mask.take([i], axis) for i in range(mask.shape[axis])]
+    small = []
+    for block in blocks:
         parts, _ = connected_parts(block)
-        goes = np.bincount(parts.ravel()) < least
+        goes = np.bincount(parts.ravel()) < voxels
         goes[0] = False
         small.append(goes[parts])
-    return _cleared(scope, region.box, np.concatenate(small, axis=axis or 0))
+    return np.concatenate(small, axis=axis or 0)
 
 
 def delete_island(scope: Scope, target: Target, params: IslandParams, progress: Progress | None = None) -> Draft | None:
@@ -219,13 +235,9 @@ def keep_island(scope: Scope, target: Target, params: IslandParams, progress: Pr
         return None
     value = int(scope.labels[needed_voxel(scope, target)])
     extent: Extent = "3-D" if params.in_3d else "this slice"
-    all_of_it = chosen(scope, target, "whole mask", extent, (value,) if params.kin == "the same label" else ())
-    assert all_of_it is not None
+    regions = chosen_groups(scope, target, "whole mask", extent, (value,) if params.kin == "the same label" else ())
     step(progress, 0.6, "Clearing the others")
-    goes = all_of_it.mask.copy()
-    inner = tuple(slice(a - o, b - o) for a, b, o in zip(found.box.start, found.box.stop, all_of_it.box.start, strict=True))
-    goes[inner] &= ~found.mask
-    return _cleared(scope, all_of_it.box, goes)
+    return joined(scope, [_cleared(scope, region.box, region.mask & ~within(found.mask, found.box, region.box)) for region in regions])
 
 
 def add_island(scope: Scope, target: Target, params: AddIslandParams, progress: Progress | None = None) -> Draft | None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_tumorseg.core.jobs import Progress
 from napari_tumorseg.editing.fields import about
-from napari_tumorseg.editing.region import Extent, Over, Reach, changed, chosen, draft, enlarged, step, writable
+from napari_tumorseg.editing.region import Extent, Over, Reach, Region, changed, chosen_groups, draft, enlarged, joined, step, writable
 from napari_tumorseg.editing.scope import Draft, Scope, Target
 from napari_tumorseg.voxels.distance import depth_mm, dilated, eroded
 
@@ -81,15 +81,16 @@ def margin(scope: Scope, target: Target, params: MarginParams, progress: Progres
     within the margin. The border of the volume is no border of the lesion: it takes nothing away.
     """
     step(progress, 0.0, "Looking for the label")
-    region = chosen(scope, target, params.reach, params.extent)
-    if region is None:
-        return None
-    far = abs(params.margin_mm)
-    wide = enlarged(scope, region, max(params.margin_mm, 0.0))
-    step(progress, 0.3, "Measuring distances")
-    move = dilated if params.margin_mm > 0 else eroded
-    after = move(wide.mask, far, scope.grid.spacing_mm, wide.axis)
-    return changed(scope, wide.box, wide.mask, after, params.over, params.over_label)
+    far, spacing = abs(params.margin_mm), scope.grid.spacing_mm
+    regions = chosen_groups(scope, target, params.reach, params.extent, range_mm=far)
+    done = []
+    for count, region in enumerate(regions):
+        step(progress, 0.2 + 0.7 * count / len(regions), "Measuring distances")
+        wide = enlarged(scope, region, max(params.margin_mm, 0.0))
+        move = dilated if params.margin_mm > 0 else eroded
+        after = move(wide.mask, far, spacing, wide.axis)
+        done.append(changed(scope, wide.box, wide.mask, after, params.over, params.over_label))
+    return joined(scope, done)
 
 
 def hollow(scope: Scope, target: Target, params: HollowParams, progress: Progress | None = None) -> Draft | None:
@@ -99,20 +100,23 @@ def hollow(scope: Scope, target: Target, params: HollowParams, progress: Progres
     thickness (half of it on each side with "both").
     """
     step(progress, 0.0, "Looking for the label")
-    region = chosen(scope, target, params.reach, params.extent)
-    if region is None:
-        return None
     inwards = {"inside": 1.0, "outside": 0.0, "both": 0.5}[params.side] * params.thickness_mm
     outwards = params.thickness_mm - inwards
-    wide = enlarged(scope, region, outwards)
-    step(progress, 0.3, "Measuring distances")
+    regions = chosen_groups(scope, target, params.reach, params.extent, range_mm=params.thickness_mm)
+    done = []
+    for count, region in enumerate(regions):
+        step(progress, 0.2 + 0.7 * count / len(regions), "Measuring distances")
+        done.append(_hollowed(scope, enlarged(scope, region, outwards), inwards, outwards, params))
+    return joined(scope, done)
+
+
+def _hollowed(scope: Scope, region: Region, inwards: float, outwards: float, params: HollowParams) -> Draft | None:
     spacing = scope.grid.spacing_mm
-    shell = wide.mask & (depth_mm(wide.mask, spacing, wide.axis) <= inwards * _EDGE)
+    shell = region.mask & (depth_mm(region.mask, spacing, region.axis) <= inwards * _EDGE)
     if outwards > 0:
-        away = depth_mm(~wide.mask, spacing, wide.axis)
-        shell |= ~wide.mask & (away <= outwards * _EDGE)
-    old = scope.labels[wide.box.slices]
+        shell |= ~region.mask & (depth_mm(~region.mask, spacing, region.axis) <= outwards * _EDGE)
+    old = scope.labels[region.box.slices]
     new = old.copy()
-    new[wide.mask & ~shell & ~np.isin(old, list(scope.locked))] = params.core_label
-    new[shell & ~wide.mask & writable(scope, old, params.over, params.over_label)] = scope.label
-    return draft(wide.box, old, new)
+    new[region.mask & ~shell & ~np.isin(old, list(scope.locked))] = params.core_label
+    new[shell & ~region.mask & writable(scope, old, params.over, params.over_label)] = scope.label
+    return draft(region.box, old, new)

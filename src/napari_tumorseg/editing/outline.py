@@ -92,16 +92,19 @@ def fill_polygon(points: npt.NDArray[np.float64], shape: Sequence[int]) -> tuple
     high = np.minimum(np.floor(points.max(axis=0)) + 1, shape).astype(int)
     rows, columns = np.maximum(high - low, 0)
     flips = np.zeros((int(rows), int(columns) + 1), np.int32)
-    for a, b in zip(points, np.roll(points, -1, axis=0), strict=True):
-        top, bottom = (a, b) if a[0] <= b[0] else (b, a)
-        first, last = max(int(np.ceil(top[0])), int(low[0])), min(int(np.ceil(bottom[0])), int(high[0]))
-        if first >= last or columns <= 0:
-            continue
-        lines = np.arange(first, last)
-        cut = top[1] + (lines - top[0]) * ((bottom[1] - top[1]) / (bottom[0] - top[0]))
+    if rows and columns:
+        a, b = points, np.roll(points, -1, axis=0)
+        swap = (a[:, 0] > b[:, 0])[:, None]
+        top, bottom = np.where(swap, b, a), np.where(swap, a, b)
+        first = np.maximum(np.ceil(top[:, 0]), low[0]).astype(int)
+        count = np.maximum(np.minimum(np.ceil(bottom[:, 0]), high[0]).astype(int) - first, 0)
+        # One entry for each crossing of an edge and a row of pixel centres.
+        edge = np.repeat(np.arange(len(points)), count)
+        line = first[edge] + np.arange(len(edge)) - np.repeat(np.cumsum(count) - count, count)
+        slope = (bottom - top)[edge]
+        cut = top[edge, 1] + (line - top[edge, 0]) * (slope[:, 1] / slope[:, 0])
         # Every pixel to the right of a crossing changes sides.
-        at = np.clip(np.ceil(cut).astype(int) - low[1], 0, columns)
-        np.add.at(flips, (lines - low[0], at), 1)
+        np.add.at(flips, (line - low[0], np.clip(np.ceil(cut).astype(int) - low[1], 0, columns)), 1)
     inside = np.cumsum(flips, axis=1)[:, :-1] % 2 == 1
     return (int(low[0]), int(low[1])), np.asarray(inside)
 

@@ -13,6 +13,7 @@ from napari_tumorseg.core.errors import InputError
 from napari_tumorseg.core.grid import Box, bounding_box
 from napari_tumorseg.core.jobs import Progress
 from napari_tumorseg.editing.scope import Draft, Scope, Target
+from napari_tumorseg.voxels.clusters import clusters
 from napari_tumorseg.voxels.parts import connected_parts
 
 __all__ = [
@@ -24,9 +25,11 @@ __all__ = [
     "box_of_values",
     "changed",
     "chosen",
+    "chosen_groups",
     "draft",
     "enlarged",
     "island_at",
+    "joined",
     "needed_image",
     "needed_path",
     "needed_voxel",
@@ -90,19 +93,17 @@ def box_of_values(labels: Labels, values: Sequence[int] | None = None) -> Box | 
     >>> box_of_values(labels, (7,))
     Box(start=(1, 2, 3), stop=(3, 3, 4))
     """
-    rows = np.zeros(labels.shape[1], bool)
-    columns = np.zeros(labels.shape[2], bool)
+    flat = np.zeros(labels.shape[1:], np.uint8)
     first, last = -1, -1
     for z, plane in enumerate(labels):
         found = _among(plane, values)
         if found.any():
             first = z if first < 0 else first
             last = z
-            rows |= found.any(axis=1)
-            columns |= found.any(axis=0)
+            flat |= found.view(np.uint8)
     if first < 0:
         return None
-    y, x = np.flatnonzero(rows), np.flatnonzero(columns)
+    y, x = np.flatnonzero(flat.any(axis=1)), np.flatnonzero(flat.any(axis=0))
     return Box((first, int(y[0]), int(x[0])), (last + 1, int(y[-1]) + 1, int(x[-1]) + 1))
 
 
@@ -163,6 +164,60 @@ def chosen(scope: Scope, target: Target, reach: Reach, extent: Extent = "3-D", v
     if inside is not None:
         mask &= inside
     return _trimmed(box, mask, None if extent == "3-D" else target.axis)
+
+
+def chosen_groups(
+    scope: Scope, target: Target, reach: Reach, extent: Extent = "3-D", values: Sequence[int] | None = None, range_mm: float = 0.0
+) -> list[Region]:
+    """Return the same voxels as `chosen`, in groups that can be worked on one by one.
+
+    Parameters
+    ----------
+    scope, target, reach, extent, values
+        As for `chosen`.
+    range_mm : float
+        How far a voxel has a say: no voxel of the volume is within it of two groups.
+
+    Returns
+    -------
+    list of Region
+        One for the lesion in focus or for a slice.
+    """
+    if extent == "this slice" or (reach == "lesion in focus" and target.part is not None):
+        region = chosen(scope, target, reach, extent, values)
+        return [] if region is None else [region]
+    axis = None if extent == "3-D" else target.axis
+    gap = [2 * int(np.ceil(range_mm / size)) + 1 for size in scope.grid.spacing_mm]
+    wanted = None if values == () else (values or (scope.label,))
+    return [Region(box, mask, axis) for box, mask in clusters(scope.labels, wanted, gap)]
+
+
+def joined(scope: Scope, drafts: Sequence[Draft | None]) -> Draft | None:
+    """Return one draft that makes the changes of several, none of which changes a voxel of another.
+
+    Examples
+    --------
+    >>> from napari_tumorseg.core.grid import Grid
+    >>> from napari_tumorseg.core.labels import preset
+    >>> labels = np.zeros((1, 1, 4), np.uint8)
+    >>> scope = Scope(labels, Grid.from_spacing(labels.shape, (1, 1, 1)), preset("lesion"), 1)
+    >>> one = np.ones((1, 1, 1), np.uint8)
+    >>> both = [Draft(Box((0, 0, i), (1, 1, i + 1)), one) for i in (0, 2)]
+    >>> joined(scope, both).labels
+    array([[[1, 0, 1]]], dtype=uint8)
+    """
+    real = [part for part in drafts if part is not None]
+    if len(real) < 2:
+        return real[0] if real else None
+    box = real[0].box
+    for part in real[1:]:
+        box = box.union(part.box)
+    new = scope.labels[box.slices].copy()
+    for part in real:
+        inner = tuple(slice(a - o, b - o) for a, b, o in zip(part.box.start, part.box.stop, box.start, strict=True))
+        old = scope.labels[part.box.slices]
+        np.copyto(new[inner], part.labels, where=part.labels != old)
+    return Draft(box, new)
 
 
 def _trimmed(box: Box, mask: Mask, axis: int | None) -> Region | None:

@@ -11,7 +11,7 @@ import numpy as np
 from napari_tumorseg.core.jobs import Progress
 from napari_tumorseg.editing.brush import brush_mask
 from napari_tumorseg.editing.fields import about
-from napari_tumorseg.editing.region import Extent, Mask, Over, Reach, changed, chosen, enlarged, step
+from napari_tumorseg.editing.region import Extent, Mask, Over, Reach, Region, changed, chosen_groups, enlarged, joined, step
 from napari_tumorseg.editing.scope import Draft, Scope, Target
 from napari_tumorseg.voxels.distance import closed, opened
 
@@ -91,19 +91,21 @@ def gaussian_majority(mask: Mask, sigma_mm: float, spacing_mm: Sequence[float], 
 def smooth(scope: Scope, target: Target, params: SmoothParams, progress: Progress | None = None) -> Draft | None:
     """Smooth the label drawn with; what it loses becomes background."""
     step(progress, 0.0, "Looking for the label")
-    region = chosen(scope, target, params.reach, params.extent)
-    if region is None:
-        return None
-    # Beyond one voxel round its box a median or Gaussian finds no majority, and a closing stays within the hull.
-    wide = enlarged(scope, region)
-    step(progress, 0.3, "Smoothing")
-    spacing = scope.grid.spacing_mm
+    regions = chosen_groups(scope, target, params.reach, params.extent, range_mm=2 * params.radius_mm)
+    done = []
+    for count, region in enumerate(regions):
+        step(progress, 0.2 + 0.7 * count / len(regions), "Smoothing")
+        # Beyond one voxel round its box a median or Gaussian finds no majority, and a closing stays within the hull.
+        wide = enlarged(scope, region)
+        after = _smoothed(wide, params, scope.grid.spacing_mm)
+        done.append(changed(scope, wide.box, wide.mask, after, params.over, params.over_label))
+    return joined(scope, done)
+
+
+def _smoothed(region: Region, params: SmoothParams, spacing: Sequence[float]) -> Mask:
     if params.method == "median":
-        after = median_filtered(wide.mask, params.radius_mm, spacing, wide.axis)
-    elif params.method == "gaussian":
-        after = gaussian_majority(wide.mask, params.radius_mm / 2, spacing, wide.axis)
-    elif params.method == "opening":
-        after = opened(wide.mask, params.radius_mm, spacing, wide.axis)
-    else:
-        after = closed(wide.mask, params.radius_mm, spacing, wide.axis)
-    return changed(scope, wide.box, wide.mask, after, params.over, params.over_label)
+        return median_filtered(region.mask, params.radius_mm, spacing, region.axis)
+    if params.method == "gaussian":
+        return gaussian_majority(region.mask, params.radius_mm / 2, spacing, region.axis)
+    act = opened if params.method == "opening" else closed
+    return act(region.mask, params.radius_mm, spacing, region.axis)

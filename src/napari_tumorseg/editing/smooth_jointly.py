@@ -11,7 +11,7 @@ import numpy.typing as npt
 from napari_tumorseg.core.grid import Box
 from napari_tumorseg.core.jobs import Progress
 from napari_tumorseg.editing.fields import about
-from napari_tumorseg.editing.region import Extent, Mask, Reach, chosen, draft, step, within
+from napari_tumorseg.editing.region import Extent, Mask, Reach, Region, chosen_groups, draft, joined, step, within
 from napari_tumorseg.editing.scope import Draft, Scope, Target
 
 __all__ = ["JointParams", "smooth_jointly"]
@@ -49,35 +49,35 @@ def smooth_jointly(scope: Scope, target: Target, params: JointParams, progress: 
     touch keep touching. A locked label keeps its voxels and gains none. Other lesions than the one
     in focus stay.
     """
+    step(progress, 0.0, "Looking for labels")
+    # scipy cuts a Gaussian off at 4 standard deviations: what lies in that reach has a say.
+    regions = chosen_groups(scope, target, params.reach, params.extent, values=(), range_mm=2.5 * params.radius_mm)
+    done = []
+    for count, region in enumerate(regions):
+        step(progress, 0.2 + 0.7 * count / len(regions), "Smoothing")
+        done.append(_smoothed(scope, target, region, params, progress))
+    return joined(scope, done)
+
+
+def _smoothed(scope: Scope, target: Target, region: Region, params: JointParams, progress: Progress | None) -> Draft | None:
     from scipy.ndimage import gaussian_filter
 
-    step(progress, 0.0, "Looking for labels")
-    region = chosen(scope, target, params.reach, params.extent, values=())
-    if region is None:
-        return None
-    spacing = scope.grid.spacing_mm
-    sigma = [0.0 if i == region.axis else params.radius_mm / 2 / size for i, size in enumerate(spacing)]
-    # scipy cuts a Gaussian off at 4 standard deviations: what lies in that reach has a say.
+    sigma = [0.0 if i == region.axis else params.radius_mm / 2 / size for i, size in enumerate(scope.grid.spacing_mm)]
     box = region.box.grown([int(4 * s + 0.5) + (1 if s else 0) for s in sigma], scope.labels.shape)
     old = scope.labels[box.slices]
     seen = _seen(target, params, box, old)
-    best, values = np.full(old.shape, -1.0, np.float32), [int(v) for v in np.unique(seen)]
+    best = np.full(old.shape, -1.0, np.float32)
     new = old.copy()
-    for count, value in enumerate(values):
-        step(progress, (count + 0.5) / (len(values) + 1), "Smoothing")
+    for value in (int(v) for v in np.unique(seen)):
+        step(progress, 0.5, "Smoothing")
+        if value in scope.locked or (params.keep_outline and value == 0):
+            continue
         weight = gaussian_filter((seen == value).astype(np.float32), sigma, mode="nearest")
-        if params.keep_outline and value == 0:
-            continue
-        if value in scope.locked:
-            continue
         # Equal values go to the label that is there; a difference of rounding is no difference.
         wins = (weight > best + 1e-6) | ((weight > best - 1e-6) & (seen == value))
         best[wins], new[wins] = weight[wins], value
     free = ~np.isin(old, list(scope.locked))
-    if params.keep_outline:
-        free &= seen != 0
-    else:
-        free &= (old == 0) | (seen != 0)
+    free &= (seen != 0) if params.keep_outline else (old == 0) | (seen != 0)
     return draft(box, old, np.where(free, new, old))
 
 

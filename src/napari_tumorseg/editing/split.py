@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from napari_tumorseg.core.jobs import Progress
 from napari_tumorseg.editing.fields import about
-from napari_tumorseg.editing.region import Extent, Mask, Reach, chosen, draft, step
+from napari_tumorseg.editing.region import Extent, Mask, Reach, Region, chosen_groups, draft, joined, step
 from napari_tumorseg.editing.scope import Draft, Scope, Target
 from napari_tumorseg.voxels.distance import depth_mm
 from napari_tumorseg.voxels.parts import connected_parts
@@ -94,25 +94,30 @@ def split(scope: Scope, target: Target, params: SplitParams, progress: Progress 
     so that each blob is an island of its own.
     """
     step(progress, 0.0, "Looking for the label")
-    region = chosen(scope, target, params.reach, params.extent)
-    if region is None:
-        return None
-    box, mask, axis = region.box, region.mask, region.axis
+    regions = chosen_groups(scope, target, params.reach, params.extent)
+    done = []
+    for count, region in enumerate(regions):
+        step(progress, 0.2 + 0.7 * count / len(regions), "Looking for necks")
+        done.append(_split(scope, region, params, progress))
+    return joined(scope, done)
+
+
+def _split(scope: Scope, region: Region, params: SplitParams, progress: Progress | None) -> Draft | None:
+    mask, axis = region.mask, region.axis
     if axis is None:
-        step(progress, 0.2, "Looking for necks")
-        found = blobs(mask, params.neck_mm, scope.grid.spacing_mm)
-        cut = _cut(mask, found, params)
+        cut = _cut(mask, blobs(mask, params.neck_mm, scope.grid.spacing_mm), params)
     else:
+        # Slices a kilometre apart do not see each other.
         spacing = [1e6 if i == axis else size for i, size in enumerate(scope.grid.spacing_mm)]
         cuts = []
         for index in range(mask.shape[axis]):
-            step(progress, 0.2 + 0.7 * index / mask.shape[axis], "Looking for necks")
+            step(progress, 0.5, "Looking for necks")
             plane = mask.take([index], axis)
             cuts.append(_cut(plane, blobs(plane, params.neck_mm, spacing), params))
         cut = np.concatenate(cuts, axis=axis)
-    old = scope.labels[box.slices]
+    old = scope.labels[region.box.slices]
     value = 0 if params.result == "gap" else params.new_label
-    return draft(box, old, np.where(cut & ~np.isin(old, list(scope.locked)), np.array(value, old.dtype), old))
+    return draft(region.box, old, np.where(cut & ~np.isin(old, list(scope.locked)), np.array(value, old.dtype), old))
 
 
 def _cut(mask: Mask, found: npt.NDArray[np.int32], params: SplitParams) -> Mask:
