@@ -13,16 +13,18 @@ from qtpy.QtCore import QObject, Signal
 from napari_tumorseg._layers import volume_to_layers
 from napari_tumorseg.core.grid import Box
 from napari_tumorseg.core.volume import Volume
-from napari_tumorseg.widgets.edge_letters import EdgeLettersOverlay
+from napari_tumorseg.widgets.crosshair import Crosshair
 from napari_tumorseg.widgets.napari_adapter import canvas_widget
+from napari_tumorseg.widgets.plane_view import PlaneView
 from napari_tumorseg.workflows.display import Window
-from napari_tumorseg.workflows.scene import PLANES, Scene
+from napari_tumorseg.workflows.scene import Scene
 
 __all__ = ["SceneView"]
 
-_AXIS_NAMES = ("S-I", "A-P", "R-L")
 _MARGIN = 3.0
 _SMALLEST_FIELD_MM = 80.0
+# A drag across this many pixels doubles the window, or moves it by its own width.
+_PX_PER_WINDOW = 250.0
 
 
 class SceneView(QObject):
@@ -30,10 +32,16 @@ class SceneView(QObject):
 
     Signals
     -------
+    scene_changed()
+        Other volumes are shown, or none.
     sequence_changed(str)
         Name of the volume that is seen; "" for none.
     plane_changed(str)
         "axial", "coronal", "sagittal", "3-D", or "" for another order of the axes.
+    window_changed(float, float)
+        Lower and upper limit of the grey-scale window of the volume that is seen.
+    framed(object, float)
+        World coordinates (z, y, x) that were brought to the middle, and the size of the field in mm.
 
     Parameters
     ----------
@@ -41,10 +49,20 @@ class SceneView(QObject):
         With a window.
     parent : QObject
         Owner.
+
+    Attributes
+    ----------
+    crosshair : Crosshair
+        Where all views of the case are.
+    main : PlaneView
+        napari's own canvas.
     """
 
+    scene_changed = Signal()
     sequence_changed = Signal(str)
     plane_changed = Signal(str)
+    window_changed = Signal(float, float)
+    framed = Signal(object, float)
 
     def __init__(self, viewer: Any, parent: QObject) -> None:
         super().__init__(parent)
@@ -52,40 +70,47 @@ class SceneView(QObject):
         self.scene: Scene | None = None
         self.layers: dict[str, list[Image]] = {}
         self.sequence = ""
-        self._letters = EdgeLettersOverlay(viewer)
-        viewer.dims.events.order.connect(self._on_turned)
-        viewer.dims.events.ndisplay.connect(self._on_turned)
-        viewer.dims.events.current_step.connect(self._on_moved)
+        self.crosshair = Crosshair(self)
+        self.main = PlaneView(viewer, canvas_widget(viewer), self.crosshair, self)
+        self.main.turned.connect(self.plane_changed)
+        self._letters = self.main.letters
+        self._window_at_press = (0.0, 1.0)
+        self.read_mouse(self.main)
+
+    def read_mouse(self, view: PlaneView) -> None:
+        """Let a drag on a view's canvas set the window of the volume that is seen."""
+        view.input.window_began.connect(self.begin_window)
+        view.input.window_dragged.connect(self.drag_window)
 
     def show(self, volumes: Mapping[str, Volume], scene: Scene, first: str) -> None:
         """Show volumes on a scene, in the order given; only `first` is visible."""
         self.clear()
-        self.scene = scene
         for name in reversed(list(volumes)):
             self.layers[name] = [self._add(data) for data in volume_to_layers(volumes[name], scene)]
         self.layers = {name: self.layers[name] for name in volumes}
-        viewer = self._viewer
-        viewer.dims.axis_labels = (*viewer.dims.axis_labels[: self._lead], *_AXIS_NAMES)
-        viewer.scene.camera.orientation = ("towards", "down", "right")
-        viewer.canvas.overlays.scale_bar.visible = True
-        # Images are read on black whatever the theme.
-        viewer.canvas.background_color_override = "black"
+        self.scene = scene
+        self.main.show(scene)
         self.show_sequence(first)
         self.show_plane("axial")
         self._go_to(scene.to_world(scene.grid.to_mm([n // 2 for n in scene.grid.shape])))
         self._viewer.reset_view()
+        self.scene_changed.emit()
 
     def clear(self) -> None:
         """Take the volumes out of the viewer."""
-        for layers in self.layers.values():
-            for layer in layers:
-                if layer in self._viewer.layers:
+        shown = self.scene is not None
+        self.scene = None
+        self.main.show(None)
+        if shown:
+            self.scene_changed.emit()
+        shown_layers = [layer for layers in self.layers.values() for layer in layers if layer in self._viewer.layers]
+        if shown_layers:
+            # napari collects garbage after each removal otherwise, a quarter of a second for every volume.
+            with self._viewer.layers.batched_update():
+                for layer in shown_layers:
                     self._viewer.layers.remove(layer)
         self.layers = {}
-        self.scene = None
         self.sequence = ""
-        self._viewer.canvas.background_color_override = None
-        self._update_letters()
 
     def show_sequence(self, name: str) -> None:
         """Make one volume visible and hide the others."""
@@ -107,44 +132,45 @@ class SceneView(QObject):
     def set_window(self, window: Window) -> None:
         """Show the visible volume in a grey-scale window."""
         for layer in self.layers.get(self.sequence, ()):
-            low, high = layer.contrast_limits_range
-            layer.contrast_limits_range = (min(low, window.low), max(high, window.high))
-            layer.contrast_limits = (window.low, window.high)
+            if not layer.rgb:
+                low, high = layer.contrast_limits_range
+                layer.contrast_limits_range = (min(low, window.low), max(high, window.high))
+                layer.contrast_limits = (window.low, window.high)
+
+    @property
+    def window(self) -> tuple[float, float] | None:
+        """Lower and upper limit of the grey-scale window of the visible volume; None for a colour image or no volume."""
+        layer = next((layer for layer in self.layers.get(self.sequence, ()) if not layer.rgb), None)
+        return None if layer is None else (float(layer.contrast_limits[0]), float(layer.contrast_limits[1]))
+
+    def begin_window(self) -> None:
+        """Remember the window from which a drag starts."""
+        self._window_at_press = self.window or (0.0, 1.0)
+
+    def drag_window(self, right_px: float, down_px: float) -> None:
+        """Set the window by the way of the mouse since `begin_window`: to the right widens it, downwards raises its level."""
+        if self.window is None:
+            return
+        low, high = self._window_at_press
+        width, level = high - low, (low + high) / 2
+        new_width = width * 2.0 ** (right_px / _PX_PER_WINDOW)
+        new_level = level + width * down_px / _PX_PER_WINDOW
+        self.set_window(Window.around("by hand", new_width, new_level))
+        self._viewer.status = f"Window {new_width:.4g}, level {new_level:.4g}"
 
     @property
     def plane(self) -> str:
         """The plane in view: a name of `PLANES`, "3-D", or "" for another order of the axes."""
-        if self._viewer.dims.ndisplay == 3:
-            return "3-D"
-        return next((name for name in PLANES if self._order(name) == tuple(self._viewer.dims.order)), "")
-
-    @property
-    def _lead(self) -> int:
-        """Number of axes before the scene's three, which layers of others may bring."""
-        return max(0, int(self._viewer.dims.ndim) - 3)
-
-    def _order(self, plane: str) -> tuple[int, ...]:
-        return (*range(self._lead), *(self._lead + axis for axis in PLANES[plane]))
+        return self.main.plane
 
     def _go_to(self, world: npt.NDArray[np.float64]) -> None:
-        self._viewer.dims.point = (*self._viewer.dims.point[: self._lead], *(float(v) for v in world))
+        self.crosshair.move([float(v) for v in world])
+        self._viewer.dims.point = (*self._viewer.dims.point[: self.main.lead], *(float(v) for v in world))
 
     def show_plane(self, name: str) -> None:
         """Turn the view to a plane of `PLANES`, or to "3-D", seen from the front."""
-        viewer = self._viewer
-        if self.scene is None:
-            return
-        if name == "3-D":
-            viewer.dims.order = self._order("axial")
-            viewer.dims.ndisplay = 3
-            # From the front, the patient's left on the right of the screen.
-            viewer.scene.camera.set_view_direction(view_direction=(0, 1, 0), up_direction=(-1, 0, 0))
-            viewer.reset_view(reset_camera_angle=False)
-            return
-        viewer.dims.ndisplay = 2
-        if tuple(viewer.dims.order) != self._order(name):
-            viewer.dims.order = self._order(name)
-            viewer.reset_view()
+        if self.scene is not None and self.main.turn(name):
+            self._viewer.reset_view(reset_camera_angle=False)
 
     def frame(self, point_mm: tuple[float, float, float], box: Box) -> None:
         """Bring a place in the patient to the middle of the view, with its box and a margin.
@@ -166,11 +192,13 @@ class SceneView(QObject):
         high = np.array(self.scene.translate_mm) + (np.array(there.stop) - 1) * scale
         world = np.clip(world, low, high)
         self._go_to(world)
-        shown = [axis - self._lead for axis in self._viewer.dims.order[-3:]]
-        self._viewer.scene.camera.center = tuple(float(world[axis]) for axis in shown)
+        self.main.centre(world)
+        shown = list(self.main.order[-2:])
+        extent = float(((np.array(there.stop) - np.array(there.start)) * scale)[shown].max())
+        field_mm = max(_SMALLEST_FIELD_MM, _MARGIN * extent)
         if self._viewer.dims.ndisplay == 2:
-            extent = float(((np.array(there.stop) - np.array(there.start)) * scale)[shown[-2:]].max())
-            self._viewer.scene.camera.zoom = min(self._viewer.canvas.size) / max(_SMALLEST_FIELD_MM, _MARGIN * extent)
+            self._viewer.scene.camera.zoom = min(self._viewer.canvas.size) / field_mm
+        self.framed.emit(world, field_mm)
 
     def focus(self) -> None:
         """Give the keyboard back to the canvas, so that napari's keys work after a click in the dock."""
@@ -181,28 +209,11 @@ class SceneView(QObject):
         layer = Layer.create(array, {**meta, "visible": False}, kind)
         if not layer.rgb:
             layer.interpolation2d = "linear"
+            layer.events.contrast_limits.connect(self._on_window)
         self._viewer.add_layer(layer)
         return layer
 
-    def _on_turned(self) -> None:
-        self._update_letters()
-        self.plane_changed.emit(self.plane)
-
-    def _on_moved(self) -> None:
-        self._update_letters()
-
-    def _update_letters(self) -> None:
-        dims = self._viewer.dims
-        if self.scene is None or dims.ndisplay != 2 or dims.ndim < 3:
-            self._letters.clear()
-            return
-        order = [axis - self._lead for axis in dims.order[-3:]]
-        if sorted(order) != [0, 1, 2]:
-            self._letters.clear()
-            return
-        axis = order[0]
-        along, count = float(dims.point[self._lead + axis]), self.scene.grid.shape[axis]
-        step = round((along - self.scene.translate_mm[axis]) / self.scene.scale_mm[axis])
-        direction = ("SI", "AP", "RL")[axis][int(along >= 0)]
-        title = f"{self.plane.capitalize() or 'Turned'}\n{direction} {abs(along):.1f} mm\n{step + 1} of {count}"
-        self._letters.set(self.scene.letters(order), title)
+    def _on_window(self) -> None:
+        window = self.window
+        if window is not None:
+            self.window_changed.emit(*window)
