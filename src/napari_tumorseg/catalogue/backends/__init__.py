@@ -26,5 +26,11 @@ def _brats17_cascade(spec: SegmenterSpec, weights: Mapping[str, Path], settings:
     return Brats17Cascade(spec, weights, settings)
 
 
+def _click(spec: SegmenterSpec, weights: Mapping[str, Path], settings: Settings) -> Segmenter:
+    from napari_tumorseg.catalogue.backends.prompted import load_click
+
+    return load_click(spec, weights, settings)
+
+
 #: Backend by name; each imports its library only when a model is loaded.
-BACKENDS: Mapping[str, Backend] = MappingProxyType({"network": _network, "brats17-cascade": _brats17_cascade})
+BACKENDS: Mapping[str, Backend] = MappingProxyType({"network": _network, "brats17-cascade": _brats17_cascade, "click": _click})
