@@ -11,7 +11,6 @@ from app_model.types import KeyBinding
 from napari._app_model import get_app_model
 from napari.components import ViewerModel
 from napari.utils.action_manager import action_manager
-from napari.utils.shortcuts import default_shortcuts
 from npe2 import PluginManifest
 
 import napari_tumorseg
@@ -24,11 +23,13 @@ def manifest():
 
 
 def naparis_keys() -> dict[str, str]:
-    """Every key that napari binds to anything, by what it does."""
-    keys = {str(key): name for name, bound in default_shortcuts.items() for key in bound}
-    kinds = [ViewerModel, *(getattr(napari.layers, n) for n in ("Image", "Labels", "Points", "Shapes", "Surface", "Tracks", "Vectors"))]
+    """Every key that napari binds where images and masks are worked on, by what has it.
+
+    The keys of a shapes or points layer come before ours while such a layer is the active one.
+    """
     ours = {f.__name__ for f in (c.run for c in COMMANDS)}
-    for kind in kinds:
+    keys = {}
+    for kind in (ViewerModel, napari.layers.Image, napari.layers.Labels):
         keys |= {str(key): kind.__name__ for key, function in kind.class_keymap.items() if getattr(function, "__name__", "") not in ours}
     return keys
 
@@ -39,6 +40,7 @@ def test_no_key_is_naparis(make_napari_viewer):
     for rule in get_app_model().keybindings:
         taken[str(rule.keybinding)] = rule.command_id
     assert "Ctrl+E" in taken
+    assert {"P", "X", "Enter"} <= set(taken)
     assert "Ctrl+O" in taken
     for command in COMMANDS:
         if command.key:

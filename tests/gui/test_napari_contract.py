@@ -359,6 +359,25 @@ def test_a_gate_bounds_what_is_painted_but_not_what_is_erased(bench):
     assert bench.same()
 
 
+def test_enter_and_escape_end_naparis_polygon_first(bench):
+    pressed = []
+    bench.mask.buffer.on_enter = lambda: pressed.append("Enter")
+    bench.mask.buffer.on_escape = lambda: pressed.append("Escape")
+    enter, escape = (next(f for key, f in bench.layer.keymap.items() if str(key) == name) for name in ("Enter", "Escape"))
+    bench.layer.mode = "polygon"
+    polygon = bench.layer._overlays["polygon"]
+    polygon.points = [[2, 2, 2], [2, 2, 12], [2, 12, 12]]
+    escape(bench.layer)
+    assert polygon.points == []
+    polygon.points = [[2, 2, 2], [2, 2, 12], [2, 12, 12]]
+    enter(bench.layer)
+    assert bench.tools() == [(PatchSource.HAND, "polygon")]
+    assert pressed == []
+    enter(bench.layer)
+    escape(bench.layer)
+    assert pressed == ["Enter", "Escape"]
+
+
 @pytest.fixture
 def pair(bench):
     """Two layers of one mask, each in a viewer of its own."""

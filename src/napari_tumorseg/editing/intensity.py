@@ -11,6 +11,8 @@ from napari_tumorseg.editing.region import Mask
 
 __all__ = ["likeness", "noise_of", "otsu"]
 
+_MOST_SPLITS = 3
+
 
 def noise_of(block: npt.NDArray[Any]) -> float:
     """Estimate the standard deviation of the noise in an image, with little regard to what it shows.
@@ -66,7 +68,8 @@ def likeness(block: npt.NDArray[Any], at: tuple[int, ...], counted: Mask | None 
 
     The voxel's own level is the median of its neighbourhood, so that noise does not count. Where
     the block falls into two classes that are further apart than the noise, the window ends half way
-    between them; where it does not, it reaches `strictness` times the noise to either side.
+    between them, and the voxel's own class is looked at again; where it does not, the window reaches
+    `strictness` times the noise to either side.
 
     Parameters
     ----------
@@ -91,13 +94,22 @@ def likeness(block: npt.NDArray[Any], at: tuple[int, ...], counted: Mask | None 
     if noise == 0 and values.size:
         noise = float(np.ptp(values)) * 0.01
     reach = max(strictness * noise, abs(level) * 1e-6)
-    border = otsu(values)
-    if border is not None:
+    low_end, high_end = level - reach, level + reach
+    # Skull-stripped scans have three classes and more: nothing, the organ, the lesion in it.
+    for _ in range(_MOST_SPLITS):
+        border = otsu(values)
+        if border is None:
+            break
         dark, bright = values[values <= border], values[values > border]
-        if dark.size and bright.size:
-            low, high = float(np.median(dark)), float(np.median(bright))
-            if high - low > 2 * strictness * noise:
-                middle = (low + high) / 2
-                # Beyond the class itself things may be other again, by as much as the two classes differ.
-                return (middle, high + (high - low)) if level > middle else (low - (high - low), middle)
-    return level - reach, level + reach
+        if not dark.size or not bright.size:
+            break
+        low, high = float(np.median(dark)), float(np.median(bright))
+        if high - low <= 2 * strictness * noise:
+            break
+        middle = (low + high) / 2
+        # Beyond the class itself things may be other again, by as much as the two classes differ.
+        if level > middle:
+            low_end, high_end, values = middle, max(high + (high - low), level + reach), bright
+        else:
+            low_end, high_end, values = min(low - (high - low), level - reach), middle, dark
+    return low_end, high_end

@@ -33,12 +33,15 @@ class Command:
         As in the manifest, e.g. "Shift+N"; "" for none.
     run : callable
         Takes the viewer. A generator function runs to its `yield` while the key is held.
+    group : str
+        Heading under which it is listed.
     """
 
     name: str
     title: str
     key: str
     run: Callable[[Any], Any]
+    group: str
 
     @property
     def keys_text(self) -> str:
@@ -95,6 +98,52 @@ def toggle_outline(viewer: ViewerModel) -> None:
     active = _session(viewer).active
     if active is not None and active.view is not None:
         active.view.outlined = not active.view.outlined
+
+
+def grow(viewer: ViewerModel) -> None:
+    """Take up the tool that grows from a click."""
+    _session(viewer).hand.take("grow")
+
+
+def interpolate(viewer: ViewerModel) -> None:
+    """Fill between the slices that are drawn on."""
+    _session(viewer).hand.use("interpolate")
+
+
+def lasso(viewer: ViewerModel) -> None:
+    """Take up the lasso."""
+    _session(viewer).hand.take("lasso")
+
+
+def livewire(viewer: ViewerModel) -> None:
+    """Take up the live-wire."""
+    _session(viewer).hand.take("livewire")
+
+
+def threshold_paint(viewer: ViewerModel) -> None:
+    """Paint only intensities in a window, or everything again."""
+    _session(viewer).gate.toggle("threshold_paint")
+
+
+def adaptive_brush(viewer: ViewerModel) -> None:
+    """Paint only what resembles the voxel under the cursor, or everything again."""
+    _session(viewer).gate.toggle("adaptive_brush")
+
+
+def put_down(viewer: ViewerModel) -> None:
+    """Drop the outline that is being drawn, else put the tool down."""
+    _session(viewer).hand.escape()
+
+
+def cheat_sheet(viewer: ViewerModel) -> None:
+    """Show all keys on one sheet, or close it."""
+    from napari_tumorseg.widgets.cheat_sheet import CheatSheet
+
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for command in COMMANDS:
+        if command.key:
+            groups.setdefault(command.group, []).append((command.keys_text, command.title))
+    CheatSheet.toggle(viewer, list(groups.items()))
 
 
 def accept_mask(viewer: ViewerModel) -> None:
@@ -154,23 +203,31 @@ def _label(number: int) -> Callable[[ViewerModel], None]:
 label_1, label_2, label_3, label_4 = (_label(n) for n in (1, 2, 3, 4))
 
 COMMANDS: tuple[Command, ...] = (
-    Command("next_sequence", "Next sequence", "W", next_sequence),
-    Command("previous_sequence", "Previous sequence", "Q", previous_sequence),
-    Command("next_lesion", "Next lesion", "N", next_lesion),
-    Command("previous_lesion", "Previous lesion", "Shift+N", previous_lesion),
-    Command("hide_mask", "Hide the mask while held", "H", hide_mask),
-    Command("toggle_outline", "Outline or fill", "Shift+O", toggle_outline),
-    Command("label_1", "Draw with the first label", "Alt+1", label_1),
-    Command("label_2", "Draw with the second label", "Alt+2", label_2),
-    Command("label_3", "Draw with the third label", "Alt+3", label_3),
-    Command("label_4", "Draw with the fourth label", "Alt+4", label_4),
-    Command("show_axial", "Axial plane", "Ctrl+1", show_axial),
-    Command("show_coronal", "Coronal plane", "Ctrl+2", show_coronal),
-    Command("show_sagittal", "Sagittal plane", "Ctrl+3", show_sagittal),
-    Command("show_3d", "3-D view from the front", "Ctrl+4", show_3d),
-    Command("accept_mask", "Accept the mask", "Ctrl+Alt+A", accept_mask),
-    Command("save_mask", "Save the mask", "Ctrl+Alt+M", save_mask),
-    Command("about", "About Tumour segmentation", "", about),
+    Command("next_sequence", "Next sequence", "W", next_sequence, "See"),
+    Command("previous_sequence", "Previous sequence", "Q", previous_sequence, "See"),
+    Command("hide_mask", "Hide the mask while held", "H", hide_mask, "See"),
+    Command("toggle_outline", "Outline or fill", "Shift+O", toggle_outline, "See"),
+    Command("show_axial", "Axial plane", "Ctrl+1", show_axial, "See"),
+    Command("show_coronal", "Coronal plane", "Ctrl+2", show_coronal, "See"),
+    Command("show_sagittal", "Sagittal plane", "Ctrl+3", show_sagittal, "See"),
+    Command("show_3d", "3-D view from the front", "Ctrl+4", show_3d, "See"),
+    Command("next_lesion", "Next lesion", "N", next_lesion, "Lesions"),
+    Command("previous_lesion", "Previous lesion", "Shift+N", previous_lesion, "Lesions"),
+    Command("label_1", "Draw with the first label", "Alt+1", label_1, "Draw"),
+    Command("label_2", "Draw with the second label", "Alt+2", label_2, "Draw"),
+    Command("label_3", "Draw with the third label", "Alt+3", label_3, "Draw"),
+    Command("label_4", "Draw with the fourth label", "Alt+4", label_4, "Draw"),
+    Command("threshold_paint", "Paint on an intensity window only", "T", threshold_paint, "Draw"),
+    Command("adaptive_brush", "Paint on what is similar only", "J", adaptive_brush, "Draw"),
+    Command("grow", "Grow from a click", "G", grow, "Draw"),
+    Command("lasso", "Lasso", "A", lasso, "Draw"),
+    Command("livewire", "Live-wire", "D", livewire, "Draw"),
+    Command("interpolate", "Fill between slices", "I", interpolate, "Draw"),
+    Command("put_down", "Drop the outline or put the tool down", "", put_down, "Draw"),
+    Command("accept_mask", "Accept the mask", "Ctrl+Alt+A", accept_mask, "Finish"),
+    Command("save_mask", "Save the mask", "Ctrl+Alt+M", save_mask, "Finish"),
+    Command("cheat_sheet", "All keys on one sheet", "Shift+/", cheat_sheet, "Help"),
+    Command("about", "About Tumour segmentation", "", about, "Help"),
 )
 
 

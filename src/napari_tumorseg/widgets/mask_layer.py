@@ -69,6 +69,8 @@ class MaskBuffer:
         Added to a label for its light fill.
     white : int
         Code of the white outline.
+    on_enter, on_escape : callable
+        What these keys do on any of the layers, while napari has nothing of its own to end.
     """
 
     def __init__(self, document: MaskDocument, scene: Scene) -> None:
@@ -78,6 +80,8 @@ class MaskBuffer:
         self.array: Array = np.ascontiguousarray(scene.to_scene(document.labels)).astype(kind)
         self.light = 128 if kind is np.uint8 else 32768
         self.white = int(np.iinfo(kind).max)
+        self.on_enter: Callable[[], object] = lambda: None
+        self.on_escape: Callable[[], object] = lambda: None
         self._hooks: list[LabelsHook] = []
 
     @property
@@ -162,7 +166,17 @@ class MaskLayer:
         self._own = False
         self._hook = LabelsHook(
             self.layer,
-            HookCalls(self._allowed, self._committed, self.undo, self.redo, lambda: self._brush_mm, self._picture, self._status),
+            HookCalls(
+                allowed=self._allowed,
+                committed=self._committed,
+                undo=self.undo,
+                redo=self.redo,
+                brush_mm=lambda: self._brush_mm,
+                enter=lambda: self.buffer.on_enter(),
+                escape=lambda: self.buffer.on_escape(),
+                picture=self._picture,
+                describe=self._status,
+            ),
         )
         self.buffer.join(self._hook)
         self.layer.events.brush_size.connect(self._on_brush_size)

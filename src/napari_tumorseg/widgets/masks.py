@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
+from napari_tumorseg.annotation.provenance import Provenance
 from napari_tumorseg.core.case import MaskKind, MaskVersion, Review
 from napari_tumorseg.core.document import MaskDocument
 from napari_tumorseg.widgets.mask_layer import MaskLayer
@@ -47,6 +49,11 @@ class OpenMask:
     path: Path | None = None
     notes: tuple[str, ...] = field(default_factory=tuple)
     accepted_by: str = ""
+
+    @cached_property
+    def provenance(self) -> Provenance:
+        """Made at the first use, from the document's history."""
+        return Provenance(self.document)
 
     @classmethod
     def of(cls, version: MaskVersion, name: str, reference: str, *, from_file: bool = False) -> OpenMask:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from napari.layers import Labels
+from napari.layers.labels._labels_key_bindings import complete_polygon, reset_polygon
 from napari.layers.labels._labels_utils import get_contours
 from napari.layers.labels.labels import _MaskedPaintAtom
 from napari.utils.action_manager import action_manager
@@ -83,6 +84,8 @@ class HookCalls:
         Called instead of napari's own.
     brush_mm : callable
         Returns the diameter of the brush.
+    enter, escape : callable
+        Called for these keys where napari has no polygon or stroke of its own to end.
     picture : callable
         Given the present labels of a plane (2-D) and the contour width, returns the codes shown.
     describe : callable
@@ -94,6 +97,8 @@ class HookCalls:
     undo: Callable[[], None]
     redo: Callable[[], None]
     brush_mm: Callable[[], float]
+    enter: Callable[[], object]
+    escape: Callable[[], object]
     picture: Callable[[Array, npt.NDArray[np.bool_], tuple[slice, ...]], Array]
     describe: Callable[[Sequence[float]], str]
 
@@ -135,11 +140,16 @@ class LabelsHook:
         for name in self._REPLACED:
             # Set on the object, so that the class and all other layers stay as they are.
             setattr(layer, name, getattr(self, f"_on_{name.lstrip('_')}"))
+        # The keys of the class still serve: these are asked first.
+        layer.bind_key("Enter", self._on_enter, overwrite=True)
+        layer.bind_key("Escape", self._on_escape, overwrite=True)
 
     def release(self) -> None:
         """Give the layer its own methods back."""
         for name in self._REPLACED:
             self._layer.__dict__.pop(name, None)
+        for key in ("Enter", "Escape"):
+            self._layer.bind_key(key, None)
 
     @property
     def stroke_open(self) -> bool:
@@ -252,6 +262,18 @@ class LabelsHook:
     def _on_redo(self) -> None:
         if not self.stroke_open:
             self._calls.redo()
+
+    def _on_enter(self, layer: Labels) -> None:
+        if layer._overlays["polygon"].points:
+            complete_polygon(layer)
+        else:
+            self._calls.enter()
+
+    def _on_escape(self, layer: Labels) -> None:
+        if layer._overlays["polygon"].points or layer._overlays["brush_stroke"].active:
+            reset_polygon(layer)
+        else:
+            self._calls.escape()
 
     def _on_raw_to_displayed(self, raw: Array, data_slice: tuple[slice, ...] | None = None) -> Array:
         layer = self._layer

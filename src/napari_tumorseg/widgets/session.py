@@ -8,12 +8,15 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QObject, Signal
 
 from napari_tumorseg.core.case import Case, MaskKind, MaskVersion, Review, TimePoint
 from napari_tumorseg.core.document import Change, PatchSource
 from napari_tumorseg.core.errors import Cancelled, InputError, TumorSegError
+from napari_tumorseg.core.grid import Grid
 from napari_tumorseg.core.settings import Settings
 from napari_tumorseg.core.volume import Volume
 from napari_tumorseg.widgets.jobs import JobRunner
@@ -22,11 +25,14 @@ from napari_tumorseg.widgets.lesion_tracker import LesionTracker
 from napari_tumorseg.widgets.mask_layer import MaskLayer
 from napari_tumorseg.widgets.masks import OpenMask
 from napari_tumorseg.widgets.napari_adapter import main_window, real, tell_unsaved
+from napari_tumorseg.widgets.paint_gate import PaintGate
 from napari_tumorseg.widgets.scene_view import SceneView
+from napari_tumorseg.widgets.tool_hand import ToolHand
 from napari_tumorseg.workflows.display import in_reading_order
 from napari_tumorseg.workflows.environment import load_settings
 from napari_tumorseg.workflows.log import log_failure
 from napari_tumorseg.workflows.scene import Scene
+from napari_tumorseg.workflows.segment import on_grid
 
 __all__ = ["Session"]
 
@@ -71,12 +77,16 @@ class Session(QObject):
         self.lesions = LesionTracker(self.runner, self)
         self.lesions.failed.connect(self.report)
         self.focus = LesionFocus(self)
+        self.hand = ToolHand(self)
+        self.gate = PaintGate(self)
         self.case: Case | None = None
         self.timepoint = -1
         self.reference = ""
         self.masks: list[OpenMask] = []
         self.active: OpenMask | None = None
         self._notice: object | None = None
+        # The image that is seen, resampled to the mask's grid where it lies on another.
+        self._resampled: tuple[Volume, Grid, npt.NDArray[Any]] | None = None
         self._stop_listening: Callable[[], None] | None = None
         viewer.layers.events.removed.connect(self._on_layer_removed)
         self.edited.connect(self._tell_unsaved)
@@ -170,8 +180,6 @@ class Session(QObject):
 
     def add_empty_mask(self, schema_name: str = "brats-mets-2025") -> OpenMask:
         """Open an empty mask on the reference image."""
-        import numpy as np
-
         from napari_tumorseg.core.labels import preset
 
         grid = self.volumes[self.reference].grid
@@ -200,10 +208,16 @@ class Session(QObject):
                 refused=lambda line: self.said.emit(line, True),
                 describe=self.lesions.describe,
             )
+            mask.view.buffer.on_enter = self.enter
+            mask.view.buffer.on_escape = self.hand.escape
             self.viewer.add_layer(mask.view.layer)
         mask.view.layer.visible = True
         self.viewer.layers.selection.active = mask.view.layer
         self._activate(mask)
+
+    def enter(self) -> None:
+        """Close the outline that is being drawn."""
+        self.hand.finish()
 
     def accept(self) -> None:
         """Say that a person has looked at the active mask and stands by it."""
@@ -224,6 +238,26 @@ class Session(QObject):
         """Bring in what was written into the active layer's array directly."""
         if self.active is not None and self.active.view is not None:
             self.active.view.sync()
+
+    def image_on_mask(self) -> npt.NDArray[Any] | None:
+        """Return the sequence that is seen on the grid of the active mask, (z, y, x); None without one."""
+        volume = self.volumes.get(self.view.sequence)
+        if self.active is None or volume is None or volume.channels or np.iscomplexobj(volume.data):
+            return None
+        grid = self.active.document.grid
+        if volume.grid.matches(grid):
+            return volume.data
+        if self._resampled is None or self._resampled[0] is not volume or self._resampled[1] is not grid:
+            self._resampled = (volume, grid, on_grid(volume, grid))
+        return self._resampled[2]
+
+    def other_mask(self) -> npt.NDArray[np.unsignedinteger[Any]] | None:
+        """Return the labels of the other mask on the same grid, None unless there is just one."""
+        if self.active is None:
+            return None
+        document = self.active.document
+        others = [m.document.labels for m in self.masks if m is not self.active and m.document.grid.matches(document.grid)]
+        return others[0] if len(others) == 1 else None
 
     # -- failures
 

@@ -6,12 +6,15 @@ from typing import Any
 
 from qtpy.QtCore import QSize
 from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap
-from qtpy.QtWidgets import QButtonGroup, QCheckBox, QComboBox, QDoubleSpinBox, QGridLayout, QHBoxLayout, QLabel, QWidget
+from qtpy.QtWidgets import QButtonGroup, QCheckBox, QComboBox, QDoubleSpinBox, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_tumorseg.core.case import Review
+from napari_tumorseg.widgets.forms import RequestForm
 from napari_tumorseg.widgets.mask_layer import MaskLayer
+from napari_tumorseg.widgets.paint_gate import ADAPTIVE, THRESHOLD
 from napari_tumorseg.widgets.parts import button, note, toggle
 from napari_tumorseg.widgets.steps import Step
+from napari_tumorseg.widgets.tool_panel import ToolPanel
 from napari_tumorseg.widgets.work import Work
 
 __all__ = ["CorrectStep"]
@@ -23,6 +26,12 @@ _TOOLS = (
     ("Polygon", "polygon", "3", "Draw an outline; Enter closes it"),
     ("Pick", "pick", "L", "Take the label under the cursor"),
     ("Move", "pan_zoom", "Z", "Move the image; Space does it while held"),
+)
+
+_GATES = (
+    ("Everything", "", "The brush paints on everything that is not locked"),
+    ("Window (T)", THRESHOLD, "The brush paints only on intensities in a window (T)"),
+    ("Similar (J)", ADAPTIVE, "The brush paints only on what resembles the voxel under the cursor (J)"),
 )
 
 
@@ -76,6 +85,19 @@ class CorrectStep(Step):
         brush.addWidget(QLabel("Brush"))
         brush.addWidget(self.brush, 1)
         brush.addWidget(self.sphere)
+        self.gates = QButtonGroup(self)
+        gates = QHBoxLayout()
+        gates.setSpacing(4)
+        gates.addWidget(QLabel("Paint on"))
+        for title, name, tip in _GATES:
+            gate = toggle(title, tip, tip)
+            gate.setProperty("gate", name)
+            gate.clicked.connect(lambda _on, n=name: self.session.gate.choose(n))
+            self.gates.addButton(gate)
+            gates.addWidget(gate, 1)
+        self.gate_form: RequestForm[Any] | None = None
+        self._gate_place = QVBoxLayout()
+        self.panel = ToolPanel(self.session.hand)
         look = QHBoxLayout()
         look.addWidget(self.outline)
         look.addStretch(1)
@@ -88,7 +110,10 @@ class CorrectStep(Step):
         box.setSpacing(8)
         box.addWidget(self.mask)
         box.addWidget(self.review)
-        for row in (self._label_grid, tools, brush, look, history):
+        for row in (self._label_grid, tools, brush, gates, self._gate_place):
+            box.addLayout(row)
+        box.addWidget(self.panel)
+        for row in (look, history):
             box.addLayout(row)
         box.addWidget(self.accept)
         for item in (self.empty, self.editor, self.start_empty):
@@ -97,6 +122,8 @@ class CorrectStep(Step):
         self.session.case_changed.connect(self.refresh)
         self.session.edited.connect(self._on_edited)
         self.session.lesions.changed.connect(self._tell_state)
+        self.session.gate.changed.connect(self._show_gate)
+        self._show_gate()
         self.refresh()
 
     def refresh(self) -> None:
@@ -172,6 +199,19 @@ class CorrectStep(Step):
             self.outline.setChecked(layer.contour > 0)
         finally:
             self._settings = False
+
+    def _show_gate(self) -> None:
+        gate = self.session.gate
+        for choice in self.gates.buttons():
+            choice.setChecked(choice.property("gate") == gate.name)
+        if self.gate_form is not None:
+            self._gate_place.removeWidget(self.gate_form)
+            self.gate_form.deleteLater()
+            self.gate_form = None
+        if gate.tool is not None:
+            self.gate_form = RequestForm(gate.params())
+            self.gate_form.valueChanged.connect(gate.set_params)
+            self._gate_place.addWidget(self.gate_form)
 
     def _on_edited(self) -> None:
         active = self.session.active

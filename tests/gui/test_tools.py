@@ -1,0 +1,204 @@
+"""Editing tools in the real window: driven by the mouse, one step each, locks kept."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from qtpy.QtCore import QEvent, Qt
+from scipy import ndimage
+
+from napari_tumorseg.core.document import PatchSource
+
+from .conftest import click, drag, mouse, press
+
+
+@pytest.fixture
+def bench(open_window, load, qtbot):
+    """A dock with the case open and the fake model's mask, the ball of enhancing tumour, in focus."""
+    dock = open_window()
+    load(dock)
+    with qtbot.waitSignal(dock.work.ended, timeout=20000):
+        dock.segment.run.click()
+    qtbot.waitUntil(lambda: dock.session.lesions.up_to_date, timeout=20000)
+    dock.session.focus.go_to(dock.session.lesions.rows[0])
+    return dock
+
+
+def centre_of(dock) -> tuple[float, float]:
+    return tuple(dock.viewer.scene.camera.center[-2:])
+
+
+def steps_of(document) -> list:
+    found = []
+    document.listen(lambda change: found.append((change.patch.origin.source, change.patch.origin.tool)))
+    return found
+
+
+def use(dock, qtbot, name, act):
+    """Take a tool up as the user does, act with it, wait until it is done; return the outcome."""
+    dock.correct.panel.choose(name)
+    with qtbot.waitSignal(dock.session.hand.ended, timeout=20000) as ended:
+        act()
+    return ended.args
+
+
+def test_grow_by_a_click_paints_the_bright_ball(bench, qtbot):
+    document = bench.session.active.document
+    ball = document.labels == 3
+    bench.session.set_locked(3, True)
+    found = steps_of(document)
+    with qtbot.waitSignal(bench.session.hand.ended, timeout=20000):
+        bench.correct.panel.choose("delete_island")
+        click(bench, centre_of(bench))
+    assert not found
+    bench.session.set_locked(3, False)
+    assert use(bench, qtbot, "delete_island", lambda: click(bench, centre_of(bench))) == ["delete_island", "done"]
+    assert not document.labels.any()
+    press(bench, Qt.Key.Key_3, Qt.KeyboardModifier.AltModifier)
+    assert use(bench, qtbot, "grow", lambda: click(bench, centre_of(bench))) == ["grow", "done"]
+    grown = document.labels == 3
+    assert 2 * (grown & ball).sum() / (grown.sum() + ball.sum()) > 0.9
+    assert found == [(PatchSource.TOOL, "delete_island"), (PatchSource.TOOL, "grow")]
+    press(bench, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    press(bench, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert np.array_equal(document.labels == 3, ball)
+
+
+def test_margin_by_the_button_grows_in_mm(bench, qtbot):
+    document = bench.session.active.document
+    ball = document.labels == 3
+    press(bench, Qt.Key.Key_3, Qt.KeyboardModifier.AltModifier)
+    bench.correct.panel.choose("margin")
+    bench.correct.panel.form.controls["margin_mm"].value = 3.0
+    with qtbot.waitSignal(bench.session.hand.ended, timeout=20000):
+        bench.correct.panel.apply.click()
+    # Oracle: every voxel whose centre is within 3 mm of a voxel of the ball.
+    away = ndimage.distance_transform_edt(~ball, sampling=document.grid.spacing_mm)
+    assert np.array_equal(document.labels == 3, away <= 3.0)
+
+
+def test_a_lasso_fills_what_it_encloses(bench, qtbot):
+    document = bench.session.active.document
+    before = document.labels.copy()
+    press(bench, Qt.Key.Key_1, Qt.KeyboardModifier.AltModifier)
+    row, column = centre_of(bench)
+    corners = [(row + 6, column - 14), (row + 6, column - 6), (row + 14, column - 6), (row + 14, column - 14), (row + 6, column - 14)]
+    use(bench, qtbot, "lasso", lambda: drag(bench, *corners))
+    new = np.argwhere((document.labels == 1) & (before != 1))
+    assert 49 <= len(new) <= 81
+    assert len(set(new[:, 0].tolist())) == 1
+    x, y, _ = document.grid.to_mm(new).T
+    assert -y.mean() == pytest.approx(row + 10, abs=0.6)
+    assert -x.mean() == pytest.approx(column - 10, abs=0.6)
+
+
+def test_a_live_wire_follows_the_balls_edge(bench, qtbot):
+    document = bench.session.active.document
+    ball = document.labels == 3
+    row, column = centre_of(bench)
+    press(bench, Qt.Key.Key_2, Qt.KeyboardModifier.AltModifier)
+    bench.correct.panel.choose("livewire")
+    bench.correct.panel.form.controls["over"].value = "all but locked"
+    drawn = []
+    bench.session.hand.drawing.connect(drawn.append)
+    for place in ((row - 4, column), (row, column + 4), (row + 4, column), (row, column - 4)):
+        click(bench, place)
+        mouse(bench, QEvent.Type.MouseMove, place, held=False)
+    assert max(len(d) for d in drawn) > 12
+    with qtbot.waitSignal(bench.session.hand.ended, timeout=20000):
+        press(bench, Qt.Key.Key_Return)
+    z = int(np.argwhere(document.labels == 2)[0][0])
+    inside = document.labels[z] == 2
+    assert 2 * (inside & ball[z]).sum() / (inside.sum() + ball[z].sum()) > 0.8
+    assert len(drawn[-1]) == 0
+
+
+def test_escape_drops_the_outline_then_the_tool(bench, qtbot):
+    row, column = centre_of(bench)
+    bench.correct.panel.choose("livewire")
+    click(bench, (row - 4, column))
+    click(bench, (row, column + 4))
+    press(bench, Qt.Key.Key_Escape)
+    assert not bench.session.hand.finish()
+    assert bench.session.hand.tool is not None
+    press(bench, Qt.Key.Key_Escape)
+    assert bench.session.hand.tool is None
+    layer = bench.session.active.view.layer
+    assert layer.mouse_pan
+    before = bench.session.active.document.revision
+    click(bench, (row, column))
+    assert bench.session.active.document.revision == before
+
+
+def test_taking_up_the_brush_puts_the_tool_down(bench):
+    bench.correct.panel.choose("grow")
+    assert bench.session.hand.tool.name == "grow"
+    press(bench, Qt.Key.Key_P)
+    assert bench.session.hand.tool is None
+    assert str(bench.session.active.view.layer.mode) == "paint"
+
+
+def test_threshold_paint_by_its_key_paints_bright_voxels_only(bench, qtbot):
+    document = bench.session.active.document
+    image = bench.session.image_on_mask()
+    row, column = centre_of(bench)
+    use(bench, qtbot, "delete_island", lambda: click(bench, (row, column)))
+    press(bench, Qt.Key.Key_T)
+    assert bench.session.gate.name == "threshold_paint"
+    bench.correct.gate_form.controls["low"].value = 400.0
+    press(bench, Qt.Key.Key_P)
+    press(bench, Qt.Key.Key_3, Qt.KeyboardModifier.AltModifier)
+    bench.session.active.view.brush_mm = 16.0
+    drag(bench, (row, column), (row, column + 3))
+    painted = document.labels == 3
+    assert painted.any()
+    assert image[painted].min() >= 400
+    press(bench, Qt.Key.Key_T)
+    assert bench.session.gate.name == ""
+    drag(bench, (row, column), (row, column + 3))
+    assert image[document.labels == 3].min() < 400
+
+
+def test_the_adaptive_brush_stays_in_the_ball(bench, qtbot):
+    document = bench.session.active.document
+    ball = document.labels == 3
+    row, column = centre_of(bench)
+    use(bench, qtbot, "delete_island", lambda: click(bench, (row, column)))
+    press(bench, Qt.Key.Key_J)
+    press(bench, Qt.Key.Key_P)
+    press(bench, Qt.Key.Key_3, Qt.KeyboardModifier.AltModifier)
+    bench.session.active.view.brush_mm = 16.0
+    drag(bench, (row, column))
+    z = int(np.argwhere(document.labels == 3)[0][0])
+    painted = document.labels[z] == 3
+    assert 2 * (painted & ball[z]).sum() / (painted.sum() + ball[z].sum()) > 0.9
+
+
+def test_a_result_for_a_mask_that_has_changed_is_not_used(bench, qtbot):
+    document = bench.session.active.document
+    hand = bench.session.hand
+    said = []
+    bench.session.said.connect(lambda line, bad: said.append(line))
+    press(bench, Qt.Key.Key_3, Qt.KeyboardModifier.AltModifier)
+    with qtbot.waitSignal(hand.ended, timeout=20000) as ended:
+        hand.use("margin")
+        # The stroke of a hand that was quicker: no event has been handled since.
+        bench.session.active.view.layer.paint((1, 2, 2), 1)
+    after = document.labels.copy()
+    assert ended.args == ["margin", "failed"]
+    assert (after == 1).any()
+    assert "changed while the tool was running" in said[-1]
+
+
+@pytest.mark.parametrize("name", ["fill_holes", "smooth", "smooth_jointly", "hollow", "drop_small", "restore_part", "interpolate"])
+def test_tools_with_a_button_end_and_can_be_undone(bench, qtbot, name):
+    document = bench.session.active.document
+    before = document.labels.copy()
+    press(bench, Qt.Key.Key_3, Qt.KeyboardModifier.AltModifier)
+    bench.correct.panel.choose(name)
+    with qtbot.waitSignal(bench.session.hand.ended, timeout=20000) as ended:
+        bench.correct.panel.apply.click()
+    assert ended.args[1] in ("done", "nothing")
+    if ended.args[1] == "done":
+        press(bench, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert np.array_equal(document.labels, before)
