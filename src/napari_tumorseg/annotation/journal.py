@@ -178,7 +178,7 @@ class Journal:
 
     @property
     def failing(self) -> str:
-        """Why nothing can be written, in one line; "" while all is well."""
+        """Why nothing can be written, in two words, e.g. "disk full"; "" while all is well."""
         return self._failing
 
     @property
@@ -418,9 +418,9 @@ class Journal:
 
     def _fail(self, error: BaseException) -> None:
         first = not self._failing
-        line = why(error, self.path.parent)
+        short, line = why(error, self.path.parent)
         with self._lock:
-            self._failing = line
+            self._failing = short
             self._caught_up.notify_all()
         if first:
             _LOG.warning("%s", line, exc_info=error)

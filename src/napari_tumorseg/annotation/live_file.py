@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import sqlite3
@@ -132,20 +133,20 @@ class LiveFile:
             self._take(Store.open(self.path))
 
 
-def why(error: BaseException, folder: Path) -> str:
-    """Return in one line why changes cannot be recorded in `folder`, and what to do."""
+def why(error: BaseException, folder: Path) -> tuple[str, str]:
+    """Return why changes cannot be recorded in `folder`: in two words, and in a line that says what to do."""
     text = str(error).lower()
     number = getattr(error, "errno", None)
     kept = "The work goes on in memory and is written as soon as it can be"
     if isinstance(error, TumorSegError):
-        return f"{error} {kept}."
-    if "full" in text or number in (27, 28, 122):
-        return f"Changes cannot be recorded: the disk that holds {folder} is full. {kept}; free some space."
-    if "readonly" in text or number in (1, 13, 30):
-        return f"Changes cannot be recorded: the folder {folder} is read-only. {kept}; make it writable."
+        return "no place to write", f"{error} {kept}."
+    if "full" in text or number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "disk full", f"Changes cannot be recorded: the disk that holds {folder} is full. {kept}; free some space."
+    if "readonly" in text or number in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "folder read-only", f"Changes cannot be recorded: the folder {folder} is read-only. {kept}; make it writable."
     if not folder.is_dir():
-        return f"Changes cannot be recorded: the folder {folder} is gone. {kept}; bring it back."
-    return f"Changes cannot be recorded in {folder}: {error}. {kept}."
+        return "folder gone", f"Changes cannot be recorded: the folder {folder} is gone. {kept}; bring it back."
+    return "disk failed", f"Changes cannot be recorded in {folder}: {error}. {kept}."
 
 
 def _identity(path: Path) -> tuple[int, int]:

@@ -25,6 +25,7 @@ __all__ = [
     "Left",
     "copy_beside",
     "discard",
+    "file_away",
     "find_journals",
     "journal_folder",
     "new_journal_path",
@@ -63,6 +64,8 @@ class FoundJournal:
         When the last change was made, in UTC.
     image_paths : tuple of Path
         Where the case's images were.
+    mask_path : Path, optional
+        Where the mask was saved last.
     """
 
     path: Path
@@ -71,6 +74,7 @@ class FoundJournal:
     edits: int
     last: dt.datetime
     image_paths: tuple[Path, ...] = ()
+    mask_path: Path | None = None
 
     @property
     def line(self) -> str:
@@ -197,6 +201,23 @@ def copy_beside(journal: Path, mask: Path) -> Path:
     return target
 
 
+def file_away(settings: Settings) -> tuple[Path, ...]:
+    """Bring the journals of saved masks to where the masks are, and return the copies.
+
+    A journal whose mask's folder is gone or read-only stays where it is, and is tried again the next time.
+    """
+    copies = []
+    for journal in find_journals(settings, Left.SAVED):
+        if journal.mask_path is None:
+            continue
+        try:
+            copies.append(copy_beside(journal.path, journal.mask_path))
+        except (InputError, OutputError):
+            continue
+        journal.path.unlink(missing_ok=True)
+    return tuple(copies)
+
+
 def _folders(settings: Settings) -> tuple[Path, Path]:
     user = str(os.getuid()) if hasattr(os, "getuid") else os.environ.get("USERNAME", "user")
     return settings.state_dir / "journals", Path(tempfile.gettempdir()) / f"napari-tumorseg-{user}" / "journals"
@@ -209,5 +230,7 @@ def _describe(path: Path) -> FoundJournal | None:
             return None
         closed = reader.closed
         left = Left.BROKEN_OFF if closed is None else Left.SAVED if closed.get("saved") else Left.NOT_SAVED
-        paths = tuple(Path(p) for p in reader.local.get("paths", ()))
-        return FoundJournal(path, reader.task, left, reader.patch_count, last.wall, paths)
+        local = reader.local
+        paths = tuple(Path(p) for p in local.get("paths", ()))
+        mask = Path(local["mask"]) if local.get("mask") else None
+        return FoundJournal(path, reader.task, left, reader.patch_count, last.wall, paths, mask)

@@ -21,7 +21,16 @@ from napari_tumorseg.core.grid import Box, Grid
 from napari_tumorseg.core.labels import preset
 from napari_tumorseg.core.settings import Settings
 from napari_tumorseg.workflows import recover
-from napari_tumorseg.workflows.recover import Left, copy_beside, discard, find_journals, journal_folder, new_journal_path, restore
+from napari_tumorseg.workflows.recover import (
+    Left,
+    copy_beside,
+    discard,
+    file_away,
+    find_journals,
+    journal_folder,
+    new_journal_path,
+    restore,
+)
 
 GRID = Grid.from_spacing((4, 6, 8), (3, 1, 1))
 
@@ -201,3 +210,21 @@ def test_names_of_journals_are_free_and_say_nothing_of_the_patient(settings: Set
     assert one != two
     assert one.startswith("2026-11-24T06-30-00-")
     assert one.endswith(".journal")
+
+
+def test_journals_of_saved_masks_are_filed_beside_them(settings: Settings, tmp_path: Path) -> None:
+    folder = journal_folder(settings)
+    (tmp_path / "case").mkdir()
+    for name, mask in (("a", tmp_path / "case" / "m.nii.gz"), ("b", tmp_path / "gone" / "m.nii.gz"), ("c", None)):
+        _, journal = painted(folder / f"{name}.journal")
+        if mask is not None:
+            journal.ask(lambda store, mask=mask: store.set_local({"mask": str(mask)})).result(10)
+        journal.close(saved=name != "c")
+    assert file_away(settings) == (tmp_path / "case" / "m.journal",)
+    assert sorted(p.name for p in folder.iterdir()) == ["b.journal", "c.journal"]
+    with JournalReader(tmp_path / "case" / "m.journal") as reader:
+        assert reader.verify().ok
+        assert reader.local == {}
+    (tmp_path / "gone").mkdir()
+    assert file_away(settings) == (tmp_path / "gone" / "m.journal",)
+    assert [p.name for p in folder.iterdir()] == ["c.journal"]
