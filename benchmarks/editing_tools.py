@@ -244,8 +244,10 @@ def peer_island_at(delete: bool, ai: bool = False) -> Callable[[Scene], Array]:
 
 
 def peer_union(scene: Scene) -> Array:
-    """Unite by numpy."""
-    return (scene.scope.labels == 3) | (scene.scope.other == 3)
+    """Unite by numpy, within the lesion in focus."""
+    inside = np.zeros(scene.scope.labels.shape, bool)
+    inside[scene.part[0].slices] = scene.part[1]
+    return (scene.scope.labels == 3) | (inside & (scene.scope.ai == 3))
 
 
 def peer_restore_sphere(scene: Scene) -> Array:
