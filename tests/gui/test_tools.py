@@ -64,6 +64,30 @@ def test_grow_by_a_click_paints_the_bright_ball(bench, qtbot):
     assert np.array_equal(document.labels == 3, ball)
 
 
+def test_one_click_draws_the_lesion(bench, qtbot):
+    document = bench.session.active.document
+    ball = document.labels == 3
+    use(bench, qtbot, "delete_island", lambda: click(bench, centre_of(bench)))
+    press(bench, Qt.Key.Key_3, Qt.KeyboardModifier.AltModifier)
+    assert use(bench, qtbot, "click-lesion:point", lambda: click(bench, centre_of(bench))) == ["click-lesion:point", "done"]
+    drawn = document.labels == 3
+    assert 2 * (drawn & ball).sum() / (drawn.sum() + ball.sum()) > 0.8
+    press(bench, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert not document.labels.any()
+
+
+def test_a_lasso_round_a_lesion_draws_the_lesion(bench, qtbot):
+    document = bench.session.active.document
+    ball = document.labels == 3
+    use(bench, qtbot, "delete_island", lambda: click(bench, centre_of(bench)))
+    row, column = centre_of(bench)
+    press(bench, Qt.Key.Key_3, Qt.KeyboardModifier.AltModifier)
+    corners = [(row - 7, column - 7), (row - 7, column + 7), (row + 7, column + 7), (row + 7, column - 7), (row - 7, column - 7)]
+    assert use(bench, qtbot, "click-lesion:lasso", lambda: drag(bench, *corners))[1] == "done"
+    drawn = document.labels == 3
+    assert 2 * (drawn & ball).sum() / (drawn.sum() + ball.sum()) > 0.7
+
+
 def test_margin_by_the_button_grows_in_mm(bench, qtbot):
     document = bench.session.active.document
     ball = document.labels == 3

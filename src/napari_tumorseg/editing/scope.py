@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,8 @@ class Scope:
         Shape (z, y, x): the labels as the model left them.
     other : numpy.ndarray, optional
         Shape (z, y, x), unsigned integer: another mask on the same grid, for tools that combine two.
+    images : mapping of str to numpy.ndarray
+        By modality, (z, y, x), any real dtype: all images that lie on `grid`.
     """
 
     labels: Labels
@@ -70,6 +73,7 @@ class Scope:
     image: npt.NDArray[Any] | None = None
     ai: Labels | None = None
     other: Labels | None = None
+    images: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

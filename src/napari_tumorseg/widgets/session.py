@@ -251,6 +251,14 @@ class Session(QObject):
             self._resampled = (volume, grid, on_grid(volume, grid))
         return self._resampled[2]
 
+    def images_on_mask(self) -> dict[str, npt.NDArray[Any]]:
+        """Return all plain images on the grid of the active mask, by modality."""
+        if self.active is None:
+            return {}
+        grid = self.active.document.grid
+        plain = {n: v for n, v in self.volumes.items() if not v.channels and not np.iscomplexobj(v.data)}
+        return {name: volume.data for name, volume in plain.items() if volume.grid.matches(grid)}
+
     def other_mask(self) -> npt.NDArray[np.unsignedinteger[Any]] | None:
         """Return the labels of the other mask on the same grid, None unless there is just one."""
         if self.active is None:

@@ -58,10 +58,19 @@ class SegmentStep(Step):
         catalogue = self.work.catalogue
         names = sorted(catalogue.names(), key=lambda n: (n != DEFAULT_MODEL, not catalogue.state(n).ready, n))
         for name in names:
+            if self._only_prompted(name):
+                continue
             self.model.addItem(name if catalogue.state(name).ready else f"{name} (not installed)", name)
         self.model.setCurrentIndex(max(0, self.model.findData(before)))
         self.model.blockSignals(False)
         self.refresh()
+
+    def _only_prompted(self, name: str) -> bool:
+        # What answers clicks alone is a tool of the step Correct.
+        with suppress(TumorSegError):
+            spec = self.work.catalogue.spec(name)
+            return bool(spec.prompts) and not spec.regions
+        return False
 
     @property
     def spec(self) -> SegmenterSpec | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtGui import QCursor
 from qtpy.QtWidgets import QApplication
 
+from napari_tumorseg.catalogue.registry import Catalogue
 from napari_tumorseg.core.grid import Box
 from napari_tumorseg.core.jobs import Progress
 from napari_tumorseg.editing.scope import Draft, Target
@@ -20,6 +22,7 @@ from napari_tumorseg.widgets.mask_layer import MaskLayer
 from napari_tumorseg.widgets.tool_pointer import Pointer
 from napari_tumorseg.widgets.wire import Wire
 from napari_tumorseg.workflows.correct import CorrectRequest, draft_of, scope_of, write_draft
+from napari_tumorseg.workflows.prompt import prompt_tools
 
 if TYPE_CHECKING:
     from napari_tumorseg.widgets.session import Session
@@ -71,10 +74,17 @@ class ToolHand(QObject):
         """Whether a tool is running."""
         return self._job is not None
 
-    @property
+    @cached_property
     def tools(self) -> tuple[Tool, ...]:
-        """The tools that are listed; gates belong to the brush."""
-        return _LISTED
+        """The tools that are listed: segmenters that take prompts, then the table; gates belong to the brush."""
+        catalogue = Catalogue(self._session.settings)
+        prompted = [catalogue.spec(name) for name in catalogue.names() if catalogue.state(name).ready]
+        found = [prompt_tools(spec, lambda n=spec.name: catalogue.load(n)) for spec in prompted if spec.prompts]  # type: ignore[misc]
+        return (*(entry for group in found for entry in group), *_LISTED)
+
+    def named(self, name: str) -> Tool:
+        """Return a tool by name; raise `InputError` when there is none."""
+        return next((entry for entry in self.tools if entry.name == name), None) or tool(name)
 
     def params(self, tool: Tool) -> Any:
         """Return the settings of a tool, as the user left them."""
@@ -87,7 +97,7 @@ class ToolHand(QObject):
     def take(self, name: str) -> None:
         """Take up a tool; one that is pointed with waits for the mouse."""
         self.put_down()
-        self.tool = tool(name)
+        self.tool = self.named(name)
         self._point(self.tool)
         self.changed.emit()
 
@@ -116,7 +126,7 @@ class ToolHand(QObject):
 
     def use(self, name: str | None = None) -> None:
         """Run a tool that needs no pointing, the one in hand by default, on the lesion in focus or on the whole mask."""
-        chosen = tool(name) if name else self.tool
+        chosen = self.named(name) if name else self.tool
         if chosen is not None:
             self.run(chosen, self.target())
 
@@ -133,7 +143,14 @@ class ToolHand(QObject):
         document = active.document
         label = active.view.layer.selected_label or document.schema.values[0]
         with session.reporting():
-            scope = scope_of(document, label, image=session.image_on_mask(), ai=active.provenance.ai, other=session.other_mask())
+            scope = scope_of(
+                document,
+                label,
+                image=session.image_on_mask(),
+                ai=active.provenance.ai,
+                other=session.other_mask(),
+                images=session.images_on_mask(),
+            )
             request = CorrectRequest(chosen, self._with_part(target), self.params(chosen))
             revision, outcome = document.revision, ["cancelled"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -43,13 +44,14 @@ def scope_of(
     image: npt.NDArray[Any] | None = None,
     ai: npt.NDArray[np.unsignedinteger[Any]] | None = None,
     other: npt.NDArray[np.unsignedinteger[Any]] | None = None,
+    images: Mapping[str, npt.NDArray[Any]] | None = None,
 ) -> Scope:
     """Return what a tool may look at, as the mask is now.
 
     The labels are the document's own, read-only: a tool that runs beside the window must be
     given up when the mask changes meanwhile, which `write_draft` sees to.
     """
-    return Scope(document.labels, document.grid, document.schema, label, document.locked, image, ai, other)
+    return Scope(document.labels, document.grid, document.schema, label, document.locked, image, ai, other, images or {})
 
 
 def draft_of(request: CorrectRequest, scope: Scope, progress: Progress | None = None) -> Draft | None:
