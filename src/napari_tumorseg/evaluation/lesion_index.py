@@ -111,6 +111,10 @@ class LesionIndex:
         """Ids of all lesions, in order."""
         return tuple(sorted(self._rows))
 
+    def row(self, number: int) -> Lesion:
+        """Return the row of a lesion; raise `KeyError` where there is none of this number."""
+        return self._rows[number]
+
     def view(self) -> LesionView:
         """Return the lesions as they are now, to be read from any thread."""
         return LesionView(tuple(self._rows[number] for number in self.numbers), {n: self._members(n) for n in self._rows})

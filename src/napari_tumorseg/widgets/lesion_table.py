@@ -1,105 +1,42 @@
-"""The lesions of the active mask, one row each."""
+"""The lesions of the active mask, one row each, and what can be done with them."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QAbstractTableModel, QModelIndex, QSortFilterProxyModel, Qt
-from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QLabel, QTableView, QVBoxLayout, QWidget
+from qtpy.QtCore import QItemSelectionModel, QModelIndex, QPoint, Qt
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QComboBox,
+    QFileDialog,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QMenu,
+    QSizePolicy,
+    QTableView,
+    QVBoxLayout,
+    QWidget,
+)
 
+from napari_tumorseg.annotation.review import LesionStatus
 from napari_tumorseg.core.labels import LabelSchema
 from napari_tumorseg.core.lesion import Lesion
+from napari_tumorseg.widgets.lesion_model import COLUMNS, LesionFilter, LesionModel, volume_text
+from napari_tumorseg.widgets.parts import button
 from napari_tumorseg.widgets.session import Session
+from napari_tumorseg.workflows.lesion_report import LesionEntry, total_text, write_lesions
 
 __all__ = ["LesionModel", "LesionTable"]
 
-_COLUMNS = (
-    ("Lesion", "Number, 1 for the largest"),
-    ("Region", "Region whose connected parts are the lesions"),
-    ("Volume (mL)", "Volume in millilitres"),
-    ("Centre (mm)", "Centre of mass: right (R) or left (L), anterior (A) or posterior (P), superior (S) or inferior (I)"),
-    ("Made of (mL)", "Volume of each label inside the lesion"),
-)
-_SORT = Qt.ItemDataRole.UserRole
-_ROOT = QModelIndex()
-
-
-class LesionModel(QAbstractTableModel):
-    """Lesions as rows; sorting uses the numbers, not what is written."""
-
-    def __init__(self, parent: Any = None) -> None:
-        super().__init__(parent)
-        self.lesions: tuple[Lesion, ...] = ()
-        self._schema: LabelSchema | None = None
-
-    def set_lesions(self, lesions: tuple[Lesion, ...], schema: LabelSchema | None) -> None:
-        """Show other lesions; rows that stay keep their selection."""
-        if len(lesions) == len(self.lesions):
-            self.lesions, self._schema = lesions, schema
-            if lesions:
-                self.dataChanged.emit(self.index(0, 0), self.index(len(lesions) - 1, len(_COLUMNS) - 1))
-            return
-        self.beginResetModel()
-        self.lesions, self._schema = lesions, schema
-        self.endResetModel()
-
-    def rowCount(self, parent: QModelIndex = _ROOT) -> int:  # noqa: N802
-        """Return the number of lesions."""
-        return 0 if parent.isValid() else len(self.lesions)
-
-    def columnCount(self, parent: QModelIndex = _ROOT) -> int:  # noqa: N802
-        """Return the number of columns."""
-        return 0 if parent.isValid() else len(_COLUMNS)
-
-    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole) -> Any:  # noqa: N802
-        """Return a column's title and tooltip."""
-        if orientation == Qt.Orientation.Horizontal and 0 <= section < len(_COLUMNS):
-            if role == Qt.ItemDataRole.DisplayRole:
-                return _COLUMNS[section][0]
-            if role == Qt.ItemDataRole.ToolTipRole:
-                return _COLUMNS[section][1]
-        return None
-
-    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
-        """Return what a cell shows, or sorts by."""
-        if not index.isValid() or index.row() >= len(self.lesions):
-            return None
-        lesion, column = self.lesions[index.row()], index.column()
-        if role == Qt.ItemDataRole.TextAlignmentRole:
-            numbers = column in (0, 2)
-            return int((Qt.AlignmentFlag.AlignRight if numbers else Qt.AlignmentFlag.AlignLeft) | Qt.AlignmentFlag.AlignVCenter)
-        if role == Qt.ItemDataRole.ToolTipRole and column == len(_COLUMNS) - 1:
-            return "\n".join(self._parts(lesion, title=True))
-        if role not in (Qt.ItemDataRole.DisplayRole, _SORT):
-            return None
-        x, y, z = lesion.centroid_mm
-        shown: tuple[tuple[Any, str], ...] = (
-            (lesion.id, str(lesion.id)),
-            (lesion.region, lesion.region),
-            (lesion.volume_mm3, _ml(lesion.volume_mm3)),
-            (z, f"{_along(x, 'R', 'L')}, {_along(y, 'A', 'P')}, {_along(z, 'S', 'I')}"),
-            (", ".join(lesion.labels_mm3), ", ".join(self._parts(lesion))),
-        )
-        value, text = shown[column]
-        return value if role == _SORT else text
-
-    def _parts(self, lesion: Lesion, title: bool = False) -> list[str]:
-        names = {label.name: label.title for label in self._schema.labels} if title and self._schema is not None else {}
-        return [f"{names.get(name, name)} {_ml(volume)}{' mL' if title else ''}" for name, volume in lesion.labels_mm3.items()]
-
-
-def _ml(volume_mm3: float) -> str:
-    """Return a volume in mL with two significant places, as the user reads it."""
-    value = volume_mm3 / 1000
-    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
-
-
-def _along(value: float, positive: str, negative: str) -> str:
-    return f"{positive if value >= 0 else negative} {abs(value):.0f}"
+#: Space around the text of a cell and of a heading, and of the sort arrow.
+_CELL_PX, _HEADING_PX, _ARROW_PX = 12, 12, 16
+_MADE_OF = next(i for i, column in enumerate(COLUMNS) if column[0].startswith("Made of"))
 
 
 class LesionTable(QWidget):
-    """Table of lesions; choosing a row goes there.
+    """Table of lesions; choosing a row goes there, the right mouse button and the keys decide about it.
 
     Parameters
     ----------
@@ -110,49 +47,75 @@ class LesionTable(QWidget):
     def __init__(self, session: Session) -> None:
         super().__init__()
         self._session = session
+        self._showing = False
+        self._kept: dict[int, tuple[Lesion, LesionEntry]] = {}
+        self._schema: LabelSchema | None = None
         self.setAccessibleName("Lesions")
         self.empty = QLabel("Lesions are listed here as soon as there is a mask. Choose one to go there.")
         self.empty.setWordWrap(True)
         self.totals = QLabel()
         self.totals.setAccessibleName("Totals")
+        self.totals.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.only = QComboBox()
+        self.only.setAccessibleName("Show lesions with this status or label")
+        self.only.setToolTip("Show only lesions with this status or label; next and previous follow what is shown")
+        self.only.activated.connect(lambda _row: self._filter())
+        self.save = button("Save as CSV", "Write this list to a file, with units and without names", self.ask_and_save)
         self.model = LesionModel(self)
-        self._sorted = QSortFilterProxyModel(self)
-        self._sorted.setSourceModel(self.model)
-        self._sorted.setSortRole(_SORT)
-        self.table = QTableView()
-        self.table.setModel(self._sorted)
-        self.table.setSortingEnabled(True)
-        self.table.sortByColumn(0, Qt.SortOrder.AscendingOrder)
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.table.setAlternatingRowColors(True)
-        self.table.setStyleSheet("QTableView { alternate-background-color: rgba(128, 128, 128, 28); }")
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.setAccessibleName("Lesions, by falling volume")
-        self.table.setTabKeyNavigation(False)
-        rows = self.table.verticalHeader()
-        if rows is not None:
-            rows.hide()
-            rows.setDefaultSectionSize(22)
-        columns = self.table.horizontalHeader()
-        if columns is not None:
-            columns.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-            columns.setStretchLastSection(True)
+        self._sorted = LesionFilter(self.model, self)
+        self.table = self._make_table()
+        self._top = QWidget()
+        top = QHBoxLayout(self._top)
+        top.setContentsMargins(0, 0, 0, 0)
+        for widget, stretch in ((self.totals, 1), (self.only, 0), (self.save, 0)):
+            top.addWidget(widget, stretch)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 4, 6, 4)
         layout.setSpacing(4)
-        for widget in (self.empty, self.totals, self.table):
-            layout.addWidget(widget)
+        for part in (self.empty, self._top, self.table):
+            layout.addWidget(part)
         self.setMinimumHeight(90)
-        selection = self.table.selectionModel()
-        if selection is not None:
-            selection.currentRowChanged.connect(self._on_current)
-        self.table.clicked.connect(self._go)
         session.lesions.changed.connect(self.refresh)
         session.masks_changed.connect(self.refresh)
         session.focus.changed.connect(self._show_selected)
-        self._showing = False
+        session.focus.walk_in_order_of(self._sorted.numbers)
+        self.destroyed.connect(lambda: session.focus.walk_in_order_of(None))
         self.refresh()
+
+    def _make_table(self) -> QTableView:
+        table = QTableView()
+        table.setModel(self._sorted)
+        table.setSortingEnabled(True)
+        table.sortByColumn(1, Qt.SortOrder.AscendingOrder)
+        table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        # Several are chosen to be joined.
+        table.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        table.setAlternatingRowColors(True)
+        # napari's own padding of headings would take a third of the width of a small screen.
+        table.setStyleSheet("QTableView { alternate-background-color: rgba(128, 128, 128, 28); }QHeaderView::section { padding: 1px 3px; }")
+        table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        table.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        table.setAccessibleName("Lesions")
+        table.setAccessibleDescription("Choose a lesion to go there; the menu key or the right mouse button shows what can be done with it")
+        table.setTabKeyNavigation(False)
+        table.setWordWrap(False)
+        table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        table.customContextMenuRequested.connect(self._show_menu)
+        rows, columns, selection = table.verticalHeader(), table.horizontalHeader(), table.selectionModel()
+        if rows is not None:
+            rows.hide()
+            rows.setDefaultSectionSize(22)
+        if columns is not None:
+            # What a lesion is made of is the only long text: it gets what is left, and is cut with dots and a tooltip.
+            columns.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+            columns.setSectionResizeMode(_MADE_OF, QHeaderView.ResizeMode.Stretch)
+            columns.setMinimumSectionSize(34)
+            columns.setHighlightSections(False)
+            columns.sortIndicatorChanged.connect(lambda *_: self._fit_columns())
+        if selection is not None:
+            selection.currentRowChanged.connect(self._on_current)
+        table.clicked.connect(self._on_clicked)
+        return table
 
     def sizeHint(self) -> Any:  # noqa: N802
         """Return about 180 px of height."""
@@ -160,37 +123,201 @@ class LesionTable(QWidget):
         size.setHeight(180)
         return size
 
+    # -- what is shown
+
+    def entries(self) -> list[LesionEntry]:
+        """Return the lesions with their statuses, rejected ones among them, by number."""
+        lesions, sheet = self._session.lesions, self._session.lesions.sheet
+        kept: dict[int, tuple[Lesion, LesionEntry]] = {}
+        for row in lesions.rows:
+            status = sheet.status(row.id) if sheet is not None else LesionStatus.TODO
+            known = self._kept.get(row.id)
+            # Counting voxels is left out for lesions that are as they were.
+            if known is not None and known[0] is row and known[1].status is status and known[1].by_hand_share is not None:
+                kept[row.id] = known
+            else:
+                kept[row.id] = (row, LesionEntry(row, status, lesions.by_hand_share(row)))
+        for gone in sheet.rejected if sheet is not None else ():
+            kept.setdefault(gone.lesion.id, (gone.lesion, LesionEntry(gone.lesion, LesionStatus.REJECTED)))
+        self._kept = kept
+        return [kept[number][1] for number in sorted(kept)]
+
     def refresh(self) -> None:
         """Show the lesions as they are now."""
         active = self._session.active
-        rows = self._session.lesions.rows if active is not None else ()
+        there = active is not None
         self._showing = True
         try:
-            self.model.set_lesions(rows, active.document.schema if active is not None else None)
+            entries = self.entries() if there else []
+            schema = active.document.schema if active is not None else None
+            self._offer_filters(schema)
+            self.model.set_entries(entries, schema)
+            self._sorted.invalidate()
+            self._fit_columns()
         finally:
             self._showing = False
-        self.empty.setVisible(active is None)
-        self.table.setVisible(active is not None)
-        self.totals.setVisible(active is not None)
+        self.empty.setVisible(not there)
+        self._top.setVisible(there)
+        self.table.setVisible(there)
         if active is not None:
-            volumes = ", ".join(f"{name} {_ml(1000 * volume)} mL" for name, volume in self._session.lesions.regions_ml.items() if volume)
-            count = f"{len(rows)} lesion{'' if len(rows) == 1 else 's'}"
-            self.totals.setText(f"{active.name}: {count}{'. ' + volumes if volumes else ''}")
+            volumes = ", ".join(f"{name} {volume_text(1000 * v)} mL" for name, v in self._session.lesions.regions_ml.items() if v)
+            text = f"{active.name}: {total_text(entries)}{'. ' + volumes if volumes else ''}"
+            self.totals.setText(text)
+            self.totals.setToolTip(text)
+
+    def _fit_columns(self) -> None:
+        """Give each column what its heading and its cells need.
+
+        Qt's own way keeps room for a sort arrow in every heading, a third of the width of a small screen.
+        """
+        header = self.table.horizontalHeader()
+        if header is None:
+            return
+        letters = header.fontMetrics()
+        widest_status = max(self.table.fontMetrics().horizontalAdvance(status.text) for status in LesionStatus) + _CELL_PX
+        for column, (title, _, _) in enumerate(COLUMNS):
+            arrow = _ARROW_PX if column == header.sortIndicatorSection() else 0
+            heading = max(letters.horizontalAdvance(line) for line in title.split("\n")) + _HEADING_PX + arrow
+            cells = self.table.sizeHintForColumn(column) + 2 if column else widest_status
+            if column != _MADE_OF:
+                header.resizeSection(column, max(heading, cells))
+
+    def _offer_filters(self, schema: LabelSchema | None) -> None:
+        if schema is self._schema:
+            return
+        self._schema = schema
+        self._kept = {}
+        self.only.clear()
+        self.only.addItem("All lesions", (None, ""))
+        for status in LesionStatus:
+            self.only.addItem(status.text, (status, ""))
+        for label in schema.labels if schema is not None else ():
+            self.only.addItem(f"With {label.name}", (None, label.name))
+        self._filter()
+
+    def _filter(self) -> None:
+        status, label = self.only.currentData() or (None, "")
+        self._sorted.show_only(LesionStatus(status) if status is not None else None, label)
+
+    # -- going there
 
     def _on_current(self, current: QModelIndex, _before: QModelIndex) -> None:
         if not self._showing and self.table.hasFocus():
             self._go(current)
 
+    def _on_clicked(self, index: QModelIndex) -> None:
+        if len(self.selected()) <= 1:
+            self._go(index)
+
     def _go(self, index: QModelIndex) -> None:
         row = self._sorted.mapToSource(index).row()
-        if 0 <= row < len(self.model.lesions):
-            self._session.focus.go_to(self.model.lesions[row])
+        if 0 <= row < len(self.model.entries):
+            self._session.focus.go_to(self.model.entries[row].lesion)
 
     def _show_selected(self, lesion: Lesion) -> None:
-        row = next((i for i, other in enumerate(self.model.lesions) if other.id == lesion.id), None)
-        if row is not None:
-            self._showing = True
-            try:
-                self.table.selectRow(self._sorted.mapFromSource(self.model.index(row, 0)).row())
-            finally:
-                self._showing = False
+        row = next((i for i, other in enumerate(self.model.entries) if other.lesion.id == lesion.id), None)
+        shown = self._sorted.mapFromSource(self.model.index(row, 0)) if row is not None else QModelIndex()
+        selection = self.table.selectionModel()
+        if not shown.isValid() or selection is None:
+            return
+        self._showing = True
+        try:
+            flags = QItemSelectionModel.SelectionFlag
+            selection.setCurrentIndex(shown, flags.ClearAndSelect | flags.Rows)
+            self.table.scrollTo(shown)
+        finally:
+            self._showing = False
+
+    def selected(self) -> list[int]:
+        """Return the numbers of the rows that are chosen, from top to bottom."""
+        selection = self.table.selectionModel()
+        rows = sorted(index.row() for index in selection.selectedRows()) if selection is not None else []
+        return [self.model.entries[self._sorted.mapToSource(self._sorted.index(row, 0)).row()].lesion.id for row in rows]
+
+    # -- deciding
+
+    def _show_menu(self, at: QPoint) -> None:
+        index, port = self.table.indexAt(at), self.table.viewport()
+        if index.isValid() and port is not None:
+            number = self.model.entries[self._sorted.mapToSource(index).row()].lesion.id
+            self.menu(number).popup(port.mapToGlobal(at))
+
+    def menu(self, number: int) -> QMenu:
+        """Return the menu of what can be done with a lesion; it goes when it is closed."""
+        review, sheet = self._session.focus.review, self._session.lesions.sheet
+        made = QMenu(self)
+        made.setToolTipsVisible(True)
+        made.aboutToHide.connect(made.deleteLater)
+
+        def offer(text: str, tip: str, act: Any, enabled: bool = True) -> None:
+            action = made.addAction(text)
+            if action is not None:
+                action.setToolTip(tip)
+                action.setEnabled(enabled)
+                action.triggered.connect(lambda _on=False: act())
+
+        if sheet is not None and sheet.status(number) is LesionStatus.REJECTED:
+            offer("Bring back", "Put the lesion's voxels back where the mask is empty", lambda: review.bring_back(number))
+            return made
+        chosen = self.selected()
+        others = [other for other in (chosen if number in chosen else []) if other != number]
+        lesions = [row.id for row in self._session.lesions.rows if row.id != number]
+        offer("Accept", "The lesion is right as it is", lambda: review.accept(number, advance=False))
+        offer("Reject", "Take the lesion out of the mask; it stays in this list", lambda: review.reject(number, advance=False))
+        offer("Uncertain", "A second read is wanted", lambda: review.call_uncertain(number, advance=False))
+        offer("To do", "The lesion is still to be looked at", lambda: review.put_back(number))
+        made.addSeparator()
+        offer(
+            "Split as lesions",
+            "Make two lesions at the narrowest place, or part what was joined; no voxel changes",
+            lambda: review.split(number),
+        )
+        if others:
+            names = ", ".join(map(str, others))
+            offer(
+                f"Join with {names}", "Make one lesion of those that are chosen; no voxel changes", lambda: review.join([number, *others])
+            )
+        else:
+            self._offer_joins(made, number, lesions)
+        made.addSeparator()
+        offer(
+            f"Take back: {review.last}" if review.last else "Take back", "Take back the last decision", review.take_back, bool(review.last)
+        )
+        return made
+
+    def _offer_joins(self, menu: QMenu, number: int, lesions: list[int]) -> None:
+        """Offer the nearest lesions to join with."""
+        by_id = {row.id: row.centroid_mm for row in self._session.lesions.rows}
+        here = by_id.get(number, (0.0, 0.0, 0.0))
+        nearest = sorted(lesions, key=lambda other: sum((a - b) ** 2 for a, b in zip(by_id[other], here, strict=True)))[:8]
+        joins = menu.addMenu("Join with")
+        if joins is None:
+            return
+        joins.setEnabled(bool(nearest))
+        for other in nearest:
+            action = joins.addAction(f"Lesion {other}")
+            if action is not None:
+                action.triggered.connect(lambda _on=False, o=other: self._session.focus.review.join([number, o]))
+
+    # -- file
+
+    def ask_and_save(self) -> None:
+        """Ask for a file and write the list to it."""
+        active = self._session.active
+        if active is None:
+            return
+        name = f"{active.name}-lesions.csv"
+        folder = active.path.parent if active.path is not None else Path.home()
+        chosen, _ = QFileDialog.getSaveFileName(self, "Save the list of lesions", str(folder / name), "Table (*.csv)")
+        if chosen:
+            self.write(Path(chosen))
+
+    def write(self, path: Path) -> None:
+        """Write the list, as it is sorted and filtered here, to a file."""
+        active = self._session.active
+        if active is None:
+            return
+        by_id = {entry.lesion.id: entry for entry in self.model.entries}
+        with self._session.reporting():
+            written = write_lesions([by_id[number] for number in self._sorted.numbers()], active.document.schema, path)
+            self._session.said.emit(f"Saved {written}", False)
