@@ -42,6 +42,8 @@ def test_no_key_is_naparis(make_napari_viewer):
     assert "Ctrl+E" in taken
     assert {"P", "X", "Enter"} <= set(taken)
     assert "Ctrl+O" in taken
+    # On a mask, Enter ends napari's polygon first and accepts the lesion otherwise (see LabelsHook).
+    del taken["Enter"]
     for command in COMMANDS:
         if command.key:
             assert str(KeyBinding.from_str(command.key)) not in taken, command

@@ -7,6 +7,7 @@ import pytest
 from qtpy.QtCore import QEvent, Qt
 from scipy import ndimage
 
+from napari_tumorseg.annotation.review import LesionStatus
 from napari_tumorseg.core.document import PatchSource
 
 from .conftest import click, drag, mouse, press
@@ -226,3 +227,26 @@ def test_tools_with_a_button_end_and_can_be_undone(bench, qtbot, name):
     if ended.args[1] == "done":
         press(bench, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert np.array_equal(document.labels, before)
+
+
+def test_enter_accepts_the_lesion_and_undo_takes_the_decision_back(bench):
+    session = bench.session
+    before = session.active.document.labels.copy()
+    number = session.focus.lesion.id
+    press(bench, Qt.Key.Key_Return)
+    assert session.lesions.sheet.status(number) is LesionStatus.ACCEPTED
+    press(bench, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert session.lesions.sheet.status(number) is LesionStatus.TODO
+    assert np.array_equal(session.active.document.labels, before)
+
+
+def test_delete_rejects_the_lesion_and_undo_brings_it_back(bench):
+    session = bench.session
+    before = session.active.document.labels.copy()
+    number = session.focus.lesion.id
+    press(bench, Qt.Key.Key_Delete)
+    assert not session.active.document.labels.any()
+    assert session.lesions.sheet.status(number) is LesionStatus.REJECTED
+    press(bench, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert np.array_equal(session.active.document.labels, before)
+    assert session.lesions.sheet.status(number) is LesionStatus.TODO

@@ -75,6 +75,21 @@ def previous_lesion(viewer: ViewerModel) -> None:
     _session(viewer).focus.step(-1)
 
 
+def accept_lesion(viewer: ViewerModel) -> None:
+    """Close the outline that is being drawn, else accept the lesion in focus and go to the next."""
+    _session(viewer).enter()
+
+
+def reject_lesion(viewer: ViewerModel) -> None:
+    """Take the lesion in focus out of the mask and go to the next."""
+    _session(viewer).focus.review.reject()
+
+
+def uncertain_lesion(viewer: ViewerModel) -> None:
+    """Ask for a second read of the lesion in focus and go to the next."""
+    _session(viewer).focus.review.call_uncertain()
+
+
 def hide_mask(viewer: ViewerModel) -> Generator[None, None, None]:
     """Hide the mask while the key is held."""
     active = _session(viewer).active
@@ -213,6 +228,9 @@ COMMANDS: tuple[Command, ...] = (
     Command("show_3d", "3-D view from the front", "Ctrl+4", show_3d, "See"),
     Command("next_lesion", "Next lesion", "N", next_lesion, "Lesions"),
     Command("previous_lesion", "Previous lesion", "Shift+N", previous_lesion, "Lesions"),
+    Command("accept_lesion", "Accept the lesion", "Enter", accept_lesion, "Lesions"),
+    Command("reject_lesion", "Reject the lesion", "Delete", reject_lesion, "Lesions"),
+    Command("uncertain_lesion", "Uncertain, for a second read", "Y", uncertain_lesion, "Lesions"),
     Command("label_1", "Draw with the first label", "Alt+1", label_1, "Draw"),
     Command("label_2", "Draw with the second label", "Alt+2", label_2, "Draw"),
     Command("label_3", "Draw with the third label", "Alt+3", label_3, "Draw"),

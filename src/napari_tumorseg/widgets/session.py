@@ -210,14 +210,20 @@ class Session(QObject):
             )
             mask.view.buffer.on_enter = self.enter
             mask.view.buffer.on_escape = self.hand.escape
+            mask.view.buffer.before_undo = self.take_back
             self.viewer.add_layer(mask.view.layer)
         mask.view.layer.visible = True
         self.viewer.layers.selection.active = mask.view.layer
         self._activate(mask)
 
     def enter(self) -> None:
-        """Close the outline that is being drawn."""
-        self.hand.finish()
+        """Close the outline that is being drawn, else accept the lesion in focus."""
+        if not self.hand.finish() and self.focus.lesion is not None:
+            self.focus.review.accept()
+
+    def take_back(self) -> bool:
+        """Take back the last decision about a lesion where it is newer than the last change; return whether there was one."""
+        return self.focus.review.is_newest and self.focus.review.take_back()
 
     def accept(self) -> None:
         """Say that a person has looked at the active mask and stands by it."""
@@ -305,6 +311,8 @@ class Session(QObject):
         if mask is not None:
             self._stop_listening = mask.document.listen(self._on_change)
         self.lesions.watch(mask.document if mask is not None else None)
+        if mask is not None:
+            self.lesions.set_provenance(mask.document, mask.provenance.counts)
         self.masks_changed.emit()
 
     def _on_change(self, change: Change) -> None:
