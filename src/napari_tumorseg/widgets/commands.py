@@ -230,7 +230,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("previous_lesion", "Previous lesion", "Shift+N", previous_lesion, "Lesions"),
     Command("accept_lesion", "Accept the lesion", "Enter", accept_lesion, "Lesions"),
     Command("reject_lesion", "Reject the lesion", "Delete", reject_lesion, "Lesions"),
-    Command("uncertain_lesion", "Uncertain, for a second read", "Y", uncertain_lesion, "Lesions"),
+    Command("uncertain_lesion", "Uncertain, for a second read", "Shift+Enter", uncertain_lesion, "Lesions"),
     Command("label_1", "Draw with the first label", "Alt+1", label_1, "Draw"),
     Command("label_2", "Draw with the second label", "Alt+2", label_2, "Draw"),
     Command("label_3", "Draw with the third label", "Alt+3", label_3, "Draw"),
