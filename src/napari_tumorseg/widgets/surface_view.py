@@ -186,15 +186,15 @@ class SurfaceView(QObject):
         outer = max(surfaces, key=lambda s: s.voxels).value if len(surfaces) > 1 else None
         move = scene.move.matrix(scene.reference.shape)
         to_scene = np.linalg.inv(move)
-        # A mirrored triangle has its back to the light.
-        turn = slice(None, None, -1 if np.linalg.det(move) < 0 else 1)
         for surface in surfaces:
             label = next(label for label in document.schema.labels if label.value == surface.value)
-            vertices = surface.vertices @ to_scene[:3, :3].T + to_scene[:3, 3]
-            data = (vertices, surface.faces[:, turn], np.ones(len(vertices), np.float32))
+            index = surface.vertices @ to_scene[:3, :3].T + to_scene[:3, 3]
+            # In millimetres, because a layer's scale would tilt the normals of thick slices away from the light.
+            vertices = (index * np.array(scene.scale_mm) + np.array(scene.translate_mm)).astype(np.float32)
+            data = (vertices, surface.faces, np.ones(len(vertices), np.float32))
             layer = self._layers.get(surface.value)
             if layer is None:
-                layer = Surface(data, scale=scene.scale_mm, translate=scene.translate_mm, units="mm", shading="smooth")
+                layer = Surface(data, units="mm", shading="smooth")
                 self._layers[surface.value] = layer
                 model.layers.append(layer)
             else:
