@@ -112,30 +112,36 @@ def _nearest_seed(
     A step costs the square of its change in intensity, over that of the strongest edges, and a
     little per mm, so that seeds on flat ground share it by distance.
     """
+    from scipy.ndimage import binary_dilation
     from scipy.sparse import csr_matrix
     from scipy.sparse.csgraph import dijkstra
 
+    seeded = (marks > 0) & ~others
+    # Inside a scribble there is nothing to reach: only its rim is a start.
+    rim = seeded & binary_dilation(~seeded)
+    seeds = np.flatnonzero(rim)
     changes = [np.diff(block, axis=axis) ** 2 for axis in range(3)]
     flat = np.concatenate([change.ravel() for change in changes])
     scale = float(np.percentile(flat, 99)) if flat.size else 0.0
     count, strides = block.size, (block.shape[1] * block.shape[2], block.shape[2], 1)
     # Every voxel has six steps in a fixed order; those out of the box lead to itself, at an infinite cost.
     cost = np.full((*block.shape, 6), np.inf)
+    shut = others | (seeded & ~rim)
     to = np.repeat(np.arange(count, dtype=np.int32), 6).reshape(*block.shape, 6)
     for axis, change in enumerate(changes):
         step_cost = change / (scale or 1.0) + _PER_MM * spacing[axis]
         low: list[Any] = [slice(None)] * 3
         high: list[Any] = [slice(None)] * 3
         low[axis], high[axis] = slice(0, -1), slice(1, None)
-        step_cost[others[tuple(low)] | others[tuple(high)]] = np.inf
+        step_cost[shut[tuple(low)] | shut[tuple(high)]] = np.inf
         cost[(*low, 2 * axis)] = step_cost
         cost[(*high, 2 * axis + 1)] = step_cost
         to[(*low, 2 * axis)] += strides[axis]
         to[(*high, 2 * axis + 1)] -= strides[axis]
     graph = csr_matrix((cost.ravel(), to.ravel(), np.arange(0, 6 * count + 1, 6, dtype=np.int32)), (count, count), copy=False)
-    seeds = np.flatnonzero((marks > 0) & ~others)
     _, _, source = dijkstra(graph, indices=seeds, min_only=True, return_predecessors=True)
     reached = source >= 0
     found = np.zeros(count, np.int32)
     found[reached] = marks.ravel()[source[reached]]
+    found[seeded.ravel()] = marks[seeded]
     return found.reshape(block.shape)
