@@ -249,6 +249,7 @@ def test_nothing_is_clipped_on_a_small_screen(table, qtbot):
             words = COLUMNS[column][0].split("\n")
             assert header.sectionSize(column) >= max(header.fontMetrics().horizontalAdvance(word) for word in words) + 6
     assert header.sectionSize(MADE_OF) >= 60
+    assert table.totals.height() >= table.totals.heightForWidth(table.totals.width()), "the totals are read whole"
     assert table.save.width() >= table.save.sizeHint().width()
     assert view.viewport().height() >= 3 * 22
 

@@ -125,7 +125,7 @@ def test_the_lesion_table_follows_and_leads(segmented, qtbot):
     x, y, z = lesion.centroid_mm
     assert dock.viewer.scene.camera.center[-2:] == pytest.approx((-y, -x), abs=1.0)
     assert dock.viewer.dims.point[0] == pytest.approx(-z, abs=1.6)
-    assert "R" in table.model.data(table.model.index(0, 3)) or "L" in table.model.data(table.model.index(0, 3))
+    assert "R" in table.model.data(table.model.index(0, 7)) or "L" in table.model.data(table.model.index(0, 7))
     press(dock, Qt.Key.Key_N)
     assert dock.session.focus.lesion.id == 2
 

@@ -55,6 +55,7 @@ class LesionTable(QWidget):
         self.empty.setWordWrap(True)
         self.totals = QLabel()
         self.totals.setAccessibleName("Totals")
+        self.totals.setWordWrap(True)
         self.totals.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.only = QComboBox()
         self.only.setAccessibleName("Show lesions with this status or label")

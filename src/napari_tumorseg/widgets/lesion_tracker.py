@@ -156,9 +156,9 @@ class LesionTracker(QObject):
         value = int(found.document.labels[voxel])
         schema, sheet = found.document.schema, found.sheet
         name = schema.label(value).title if value in schema.values else ""
-        status = f", {sheet.status(lesion.id).value}" if sheet is not None else ""
-        longest = f", {lesion.diameters.longest_mm:.1f} mm"
-        return f"Lesion {lesion.id}, {lesion.region} {lesion.volume_mm3 / 1000:.2g} mL{longest}{f', {name}' if name else ''}{status}"
+        told = [f"Lesion {lesion.id}, {lesion.region} {lesion.volume_mm3 / 1000:.2g} mL", *([name] if name else [])]
+        told += [f"{lesion.diameters.longest_mm:.1f} mm across", *([sheet.status(lesion.id).value] if sheet is not None else [])]
+        return ", ".join(told)
 
     # -- inside
 
