@@ -37,6 +37,7 @@ class LesionModel(QAbstractTableModel):
         super().__init__(parent)
         self.entries: tuple[LesionEntry, ...] = ()
         self._schema: LabelSchema | None = None
+        self._cells: dict[int, tuple[LesionEntry, tuple[tuple[Any, str], ...]]] = {}
 
     @property
     def lesions(self) -> tuple[Lesion, ...]:
@@ -48,6 +49,7 @@ class LesionModel(QAbstractTableModel):
         numbers = [entry.lesion.id for entry in entries]
         known = [entry.lesion.id for entry in self.entries]
         if schema is not self._schema:
+            self._cells.clear()
             self.beginResetModel()
             self.entries, self._schema = tuple(entries), schema
             self.endResetModel()
@@ -56,6 +58,7 @@ class LesionModel(QAbstractTableModel):
             self._move_rows(entries, set(numbers), known)
         changed = [i for i, (old, new) in enumerate(zip(self.entries, entries, strict=True)) if old is not new and old != new]
         self.entries = tuple(entries)
+        self._cells = {number: self._cells[number] for number in numbers if number in self._cells}
         for row in changed:
             self.dataChanged.emit(self.index(row, 0), self.index(row, len(COLUMNS) - 1))
 
@@ -103,13 +106,21 @@ class LesionModel(QAbstractTableModel):
             return "\n".join(self._parts(entry.lesion, title=True))
         if role not in (Qt.ItemDataRole.DisplayRole, SORT):
             return None
-        value, text = self._cell(entry, column)
+        value, text = self.cells(entry)[column]
         return value if role == SORT else text
 
-    def _cell(self, entry: LesionEntry, column: int) -> tuple[Any, str]:
+    def cells(self, entry: LesionEntry) -> tuple[tuple[Any, str], ...]:
+        """Return what a row is sorted by and what it shows, for each column; made once for an entry."""
+        # Qt asks for every cell many times while a stroke is followed.
+        known = self._cells.get(entry.lesion.id)
+        if known is None or known[0] is not entry:
+            known = self._cells[entry.lesion.id] = (entry, self._made_cells(entry))
+        return known[1]
+
+    def _made_cells(self, entry: LesionEntry) -> tuple[tuple[Any, str], ...]:
         lesion, sizes, share = entry.lesion, entry.lesion.diameters, entry.by_hand_share
         x, y, z = lesion.centroid_mm
-        cells: tuple[tuple[Any, str], ...] = (
+        return (
             (list(LesionStatus).index(entry.status), entry.status.text),
             (lesion.id, str(lesion.id)),
             (", ".join(lesion.labels_mm3), ", ".join(self._parts(lesion))),
@@ -120,7 +131,6 @@ class LesionModel(QAbstractTableModel):
             (z, f"{_along(x, 'R', 'L')}, {_along(y, 'A', 'P')}, {_along(z, 'S', 'I')}"),
             (-1.0 if share is None else share, "" if share is None else f"{100 * share:.0f} %"),
         )
-        return cells[column]
 
     def _parts(self, lesion: Lesion, title: bool = False) -> list[str]:
         names = {label.name: label.title for label in self._schema.labels} if title and self._schema is not None else {}

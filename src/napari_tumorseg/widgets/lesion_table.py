@@ -174,14 +174,20 @@ class LesionTable(QWidget):
         header = self.table.horizontalHeader()
         if header is None:
             return
-        letters = header.fontMetrics()
-        widest_status = max(self.table.fontMetrics().horizontalAdvance(status.text) for status in LesionStatus) + _CELL_PX
+        letters, figures = header.fontMetrics(), self.table.fontMetrics()
+        texts = [[cell[1] for cell in self.model.cells(entry)] for entry in self.model.entries]
         for column, (title, _, _) in enumerate(COLUMNS):
+            if column == _MADE_OF:
+                continue
             arrow = _ARROW_PX if column == header.sortIndicatorSection() else 0
             heading = max(letters.horizontalAdvance(line) for line in title.split("\n")) + _HEADING_PX + arrow
-            cells = self.table.sizeHintForColumn(column) + 2 if column else widest_status
-            if column != _MADE_OF:
-                header.resizeSection(column, max(heading, cells))
+            # Asking Qt for the width of every cell would take longer than all the rest; equally long texts differ by little.
+            shown = {row[column] for row in texts} if column else {status.text for status in LesionStatus}
+            longest = max((len(text) for text in shown), default=0)
+            cells = max((figures.horizontalAdvance(text) for text in shown if len(text) >= longest - 1), default=0) + _CELL_PX
+            width = max(heading, cells)
+            if width != header.sectionSize(column):
+                header.resizeSection(column, width)
 
     def _offer_filters(self, schema: LabelSchema | None) -> None:
         if schema is self._schema:
