@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from qtpy.QtCore import QEvent, Qt
 from scipy import ndimage
 
+from napari_tumorseg.annotation.entries import EntryKind
 from napari_tumorseg.annotation.review import LesionStatus
 from napari_tumorseg.core.document import PatchSource
+from napari_tumorseg.widgets.outline_preview import OutlinePreview
 
 from .conftest import click, drag, mouse, press
 
@@ -250,3 +254,49 @@ def test_delete_rejects_the_lesion_and_undo_brings_it_back(bench):
     press(bench, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert np.array_equal(session.active.document.labels, before)
     assert session.lesions.sheet.status(number) is LesionStatus.TODO
+
+
+def test_decisions_are_in_the_journal(bench):
+    session = bench.session
+    press(bench, Qt.Key.Key_Return)
+    journal = session.keeper.journal
+    assert journal.flush()
+    found = journal.ask(lambda store: [entry.data["what"] for entry in store.entries(EntryKind.REVIEW)]).result(10)
+    assert "status" in found
+
+
+def test_tools_point_in_each_of_the_four_views(bench, qtbot):
+    document = bench.session.active.document
+    ball = document.labels == 3
+    press(bench, Qt.Key.Key_5, Qt.KeyboardModifier.ControlModifier)
+    assert len(bench.views.mask_layers()) == 3
+    press(bench, Qt.Key.Key_3, Qt.KeyboardModifier.AltModifier)
+    bench.correct.panel.choose("delete_island")
+    side = bench.views.mask_layers()[1]
+    assert str(side.layer.mode) == "pan_zoom"
+    # What napari's mouse binding does in the other view, at the middle of the ball.
+    z, y, x = bench.session.view.scene.to_world(bench.session.focus.lesion.centroid_mm)
+    event = SimpleNamespace(button=1, modifiers=(), type="mouse_press", position=(z, y, x), dims_displayed=[0, 2])
+    with qtbot.waitSignal(bench.session.hand.ended, timeout=20000) as ended:
+        for callback in side.layer.mouse_drag_callbacks:
+            steps = callback(side.layer, event)
+            if steps is not None:
+                next(steps)
+                event.type = "mouse_release"
+                next(steps, None)
+    assert ended.args == ["delete_island", "done"]
+    assert ball.any()
+    assert not document.labels.any()
+    press(bench, Qt.Key.Key_5, Qt.KeyboardModifier.ControlModifier)
+    assert bench.session.hand.tool is None
+
+
+def test_an_outline_is_seen_while_it_is_drawn(bench):
+    preview = bench.session.hand.findChild(OutlinePreview)
+    row, column = centre_of(bench)
+    bench.correct.panel.choose("livewire")
+    click(bench, (row - 4, column))
+    click(bench, (row, column + 4))
+    assert preview.shown == 1
+    press(bench, Qt.Key.Key_Escape)
+    assert preview.shown == 0

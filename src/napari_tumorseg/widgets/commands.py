@@ -196,6 +196,28 @@ def show_3d(viewer: ViewerModel) -> None:
     _session(viewer).view.show_plane("3-D")
 
 
+def four_views(viewer: ViewerModel) -> None:
+    """Show axial, coronal, sagittal and 3-D side by side, or one view again."""
+    from napari_tumorseg.widgets.dock import bind_views
+
+    bind_views(_session(viewer)).toggle()
+
+
+def one_view(viewer: ViewerModel) -> None:
+    """Give the active one of the four views the whole place, or show all four again."""
+    from napari_tumorseg.widgets.dock import bind_views
+
+    bind_views(_session(viewer)).toggle_alone()
+
+
+def crosshair(viewer: ViewerModel) -> None:
+    """Draw the crosshair in the four views, or leave it out."""
+    from napari_tumorseg.widgets.dock import bind_views
+
+    views = bind_views(_session(viewer))
+    views.show_crosshair(not views.crosshair_shown)
+
+
 def about(viewer: ViewerModel) -> None:
     """Show what this program is, its version and its licence."""
     from napari_tumorseg.widgets.about import show_about
@@ -226,6 +248,9 @@ COMMANDS: tuple[Command, ...] = (
     Command("show_coronal", "Coronal plane", "Ctrl+2", show_coronal, "See"),
     Command("show_sagittal", "Sagittal plane", "Ctrl+3", show_sagittal, "See"),
     Command("show_3d", "3-D view from the front", "Ctrl+4", show_3d, "See"),
+    Command("four_views", "Four linked views", "Ctrl+5", four_views, "See"),
+    Command("one_view", "One of the four views alone", "Ctrl+6", one_view, "See"),
+    Command("crosshair", "Crosshair in the four views", "Shift+H", crosshair, "See"),
     Command("next_lesion", "Next lesion", "N", next_lesion, "Lesions"),
     Command("previous_lesion", "Previous lesion", "Shift+N", previous_lesion, "Lesions"),
     Command("accept_lesion", "Accept the lesion", "Enter", accept_lesion, "Lesions"),

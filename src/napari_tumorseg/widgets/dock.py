@@ -14,8 +14,12 @@ from napari_tumorseg.widgets.commands import COMMANDS, register
 from napari_tumorseg.widgets.docking import add_dock, prefer_height
 from napari_tumorseg.widgets.first_run import FirstRunNote
 from napari_tumorseg.widgets.lesion_table import LesionTable
+from napari_tumorseg.widgets.linked_views import LinkedViews
 from napari_tumorseg.widgets.napari_adapter import real
+from napari_tumorseg.widgets.outline_preview import OutlinePreview
 from napari_tumorseg.widgets.parts import tab_in_layout_order
+from napari_tumorseg.widgets.restore_note import RestoreNote
+from napari_tumorseg.widgets.session import Session
 from napari_tumorseg.widgets.status_line import StatusLine
 from napari_tumorseg.widgets.step_case import CaseStep
 from napari_tumorseg.widgets.step_correct import CorrectStep
@@ -40,6 +44,7 @@ class _Dock(QWidget):
         self.viewer = real(napari_viewer)
         self.work = Work.of(napari_viewer)
         self.session = self.work.session
+        self.views = bind_views(self.session)
         register()
         self.setAcceptDrops(True)
         self.setMinimumWidth(310)
@@ -58,12 +63,13 @@ class _Dock(QWidget):
         scroll.setFrameShape(QFrame.Shape.NoFrame)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.first_run = FirstRunNote(self.session.settings, RESEARCH_USE_ONLY)
+        self.restore = RestoreNote(self.work, self.session.keeper)
         self.status = StatusLine(self.work)
         line = QFrame()
         line.setFrameShape(QFrame.Shape.HLine)
         line.setFixedHeight(1)
         line.setStyleSheet("background: rgba(128, 128, 128, 120); border: none;")
-        for widget in (above, scroll, self.first_run, line, self.status):
+        for widget in (above, scroll, self.restore, self.first_run, line, self.status):
             if widget is not None:
                 self._layout.addWidget(widget, 1 if widget is scroll else 0)
         for signal in (self.session.case_changed, self.session.masks_changed):
@@ -184,6 +190,16 @@ class LesionDock(LesionTable):
     def __init__(self, napari_viewer: Any) -> None:
         register()
         super().__init__(Work.of(napari_viewer).session)
+
+
+def bind_views(session: Session) -> LinkedViews:
+    """Return the linked views of a session, with the tool in hand bound to all of them at the first call."""
+    views = LinkedViews.of(session)
+    if session.hand.findChild(OutlinePreview) is None:
+        session.hand.views = views.mask_layers
+        OutlinePreview(session.hand, views)
+        views.changed.connect(session.hand.put_down)
+    return views
 
 
 def _menu_button(dock: TumourDock) -> QToolButton:

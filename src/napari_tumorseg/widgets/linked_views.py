@@ -213,8 +213,7 @@ class LinkedViews(QObject):
     def show_crosshair(self, shown: bool) -> None:
         """Draw the crosshair's lines in all views, or in none."""
         self._crosshair_shown = shown
-        owners = [(self.session.view.main, self.session.viewer), *((side.view, side.canvas) for side in self._sides)]
-        for view, owner in owners:
+        for view, owner in self.owners:
             view.show_lines(SceneLines(owner, 4) if shown and self.on else None)
         self.changed.emit()
 
@@ -262,6 +261,11 @@ class LinkedViews(QObject):
     def views(self) -> tuple[PlaneView, ...]:
         """All views, napari's own first; only that one while the others are off."""
         return (self.session.view.main, *(side.view for side in self._sides))
+
+    @property
+    def owners(self) -> tuple[tuple[PlaneView, Any], ...]:
+        """All views, each with what `SceneLines` draw on."""
+        return ((self.session.view.main, self.session.viewer), *((side.view, side.canvas) for side in self._sides))
 
     def view_of(self, plane: str) -> PlaneView:
         """Return the view that shows a plane or "3-D".

@@ -13,13 +13,15 @@ import numpy.typing as npt
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QObject, Signal
 
+from napari_tumorseg.annotation.review import ReviewEvent
 from napari_tumorseg.core.case import Case, MaskKind, MaskVersion, Review, TimePoint
-from napari_tumorseg.core.document import Change, PatchSource
+from napari_tumorseg.core.document import Change, MaskDocument, PatchSource
 from napari_tumorseg.core.errors import Cancelled, InputError, TumorSegError
 from napari_tumorseg.core.grid import Grid
 from napari_tumorseg.core.settings import Settings
 from napari_tumorseg.core.volume import Volume
 from napari_tumorseg.widgets.jobs import JobRunner
+from napari_tumorseg.widgets.journal_keeper import JournalKeeper
 from napari_tumorseg.widgets.lesion_focus import LesionFocus
 from napari_tumorseg.widgets.lesion_tracker import LesionTracker
 from napari_tumorseg.widgets.mask_layer import MaskLayer
@@ -91,6 +93,8 @@ class Session(QObject):
         viewer.layers.events.removed.connect(self._on_layer_removed)
         self.edited.connect(self._tell_unsaved)
         self.masks_changed.connect(self._tell_unsaved)
+        self.keeper = JournalKeeper(self)
+        self.lesions.reviewed.connect(self._on_reviewed)
         main_window(viewer).destroyed.connect(self.runner.stop)
 
     @classmethod
@@ -320,6 +324,11 @@ class Session(QObject):
         if change.patch.origin.source in _EDITS_BY_HAND and self.active.document.review is not Review.IN_CORRECTION:
             self.active.document.review = Review.IN_CORRECTION
         self.edited.emit()
+
+    def _on_reviewed(self, document: MaskDocument, event: ReviewEvent) -> None:
+        journal = self.keeper.journal
+        if journal is not None and self.active is not None and self.active.document is document:
+            journal.review(event.person, **event.facts())
 
     def _tell_unsaved(self) -> None:
         # napari asks before its window closes while there is such a notice.

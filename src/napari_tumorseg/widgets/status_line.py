@@ -5,6 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
+from napari_tumorseg.annotation.journal import JournalState
 from napari_tumorseg.widgets.work import Work
 
 __all__ = ["StatusLine"]
@@ -62,6 +63,7 @@ class StatusLine(QWidget):
         self._session.edited.connect(self.refresh)
         self._session.masks_changed.connect(self.refresh)
         self._session.case_changed.connect(self._on_case)
+        self._session.keeper.changed.connect(self.refresh)
         self.refresh()
 
     def refresh(self) -> None:
@@ -72,12 +74,15 @@ class StatusLine(QWidget):
             self.saved.setText("Nothing to save" if self._session.case is not None else "No case open")
             return
         self.mask.setText(f"{active.name}: {active.review_text}")
+        keeper = self._session.keeper
         if self._work.save_problem:
             self.saved.setText("✗ Not saved; working in memory")
         elif active.saved:
             self.saved.setText("✓ All changes saved")
+        elif keeper.state is JournalState.MEMORY:
+            self.saved.setText(keeper.text)
         else:
-            self.saved.setText("● Not saved yet")
+            self.saved.setText("● Not saved yet; every change is kept in the journal")
 
     def _on_started(self, kind: str, title: str) -> None:
         self._title = title

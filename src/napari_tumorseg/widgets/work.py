@@ -59,6 +59,7 @@ class Work(QObject):
         self.catalogue: Any = Catalogue(session.settings)
         self.save_problem = ""
         self._job: Job | None = None
+        session.keeper.watch_jobs(self)
 
     @classmethod
     def of(cls, viewer: Any) -> Work:
