@@ -1,0 +1,136 @@
+"""A slab of several slices in the view: brightest, darkest or mean of each column."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_tumorseg.workflows.compare_images import PROJECTIONS, Slab
+
+if TYPE_CHECKING:
+    from napari_tumorseg.widgets.session import Session
+
+__all__ = ["SlabView"]
+
+# napari rounds both edges and takes the slices up to, not with, the last one; a hair less than one slice keeps its
+# special case for whole numbers away.
+_EDGE = 0.99
+
+
+class SlabView(QObject):
+    """Shows the images of the case through a slab; masks stay at the slice in view.
+
+    A brush paints into the slice in the middle of the slab, as the mask that is seen is the one of
+    that slice.
+
+    Signals
+    -------
+    changed()
+        The slab was switched or is another one.
+
+    Parameters
+    ----------
+    session : Session
+        Owner.
+    """
+
+    changed = Signal()
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self._session = session
+        self._on = False
+        self._applying = False
+        self.slab = Slab()
+        session.view.scene_changed.connect(self._apply)
+        session.view.sequence_changed.connect(self._on_sequence)
+        session.view.plane_changed.connect(self._on_plane)
+        # Layers that others add may change the number of axes.
+        session.viewer.dims.events.ndim.connect(self._on_ndim)
+
+    @classmethod
+    def of(cls, session: Session) -> SlabView:
+        """Return the slab of a session, made at the first call and switched off."""
+        found = session.findChild(cls)
+        return found if found is not None else cls(session)
+
+    @property
+    def on(self) -> bool:
+        """Whether the slab is shown."""
+        return self._on
+
+    @property
+    def text(self) -> str:
+        """What is shown: "Maximum of 9 mm", "" when it is off."""
+        axis = self._axis()
+        if not self._on or axis is None:
+            return ""
+        spacing = self._spacing(axis)
+        return f"{PROJECTIONS[self.slab.projection]} of {self.slab.slices(spacing) * spacing:.3g} mm"
+
+    def toggle(self) -> None:
+        """Show the slab, or the slice alone."""
+        self.set_on(not self._on)
+
+    def set_on(self, on: bool) -> None:
+        """Show the slab, or the slice alone."""
+        self._on = on
+        self._apply()
+        self._session.said.emit(f"{self.text}; masks are drawn in its middle slice." if self.text else "Single slices.", False)
+        self.changed.emit()
+
+    def set_slab(self, slab: Slab) -> None:
+        """Take another thickness or projection."""
+        self.slab = slab
+        self._apply()
+        self.changed.emit()
+
+    def _axis(self) -> int | None:
+        """Return the scene's axis across the view, None where there is none."""
+        view = self._session.view
+        if view.scene is None or self._session.viewer.dims.ndisplay != 2 or sorted(view.main.order) != [0, 1, 2]:
+            return None
+        return int(view.main.order[0])
+
+    def _spacing(self, axis: int) -> float:
+        scene = self._session.view.scene
+        return float(scene.scale_mm[axis]) if scene is not None else 1.0
+
+    def _on_sequence(self, _name: str) -> None:
+        self._apply()
+
+    def _on_plane(self, _name: str) -> None:
+        self._apply()
+        self.changed.emit()
+
+    def _on_ndim(self) -> None:
+        self._apply()
+
+    def _apply(self, *_: Any) -> None:
+        if self._applying:
+            return
+        self._applying = True
+        try:
+            self._set_layers()
+        finally:
+            self._applying = False
+
+    def _set_layers(self) -> None:
+        session = self._session
+        axis = self._axis() if self._on else None
+        dims, lead = session.viewer.dims, session.view.main.lead
+        left, right = [0.0] * dims.ndim, [0.0] * dims.ndim
+        if axis is not None:
+            spacing = self._spacing(axis)
+            before, after = self.slab.margins(spacing)
+            left[lead + axis], right[lead + axis] = before, after + _EDGE * spacing
+        for layers in session.view.layers.values():
+            for layer in layers:
+                wanted = self.slab.projection if axis is not None and not layer.rgb else "none"
+                if layer.projection_mode != wanted:
+                    layer.projection_mode = wanted
+        if tuple(dims.margin_left) != tuple(left):
+            dims.margin_left = tuple(left)
+        if tuple(dims.margin_right) != tuple(right):
+            dims.margin_right = tuple(right)
