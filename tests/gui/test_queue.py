@@ -117,8 +117,25 @@ def test_unsaved_work_is_put_away_and_brought_back(queue, qtbot):
     assert np.array_equal(dock.session.active.document.labels, labels)
 
 
+def test_strokes_come_back_with_their_undo_from_the_journal(queue, qtbot):
+    dock, work, shown = queue
+    session = dock.session
+    mask = session.add_empty_mask()
+    mask.view.layer.paint((6, 18, 20), 1)
+    painted = mask.document.labels.copy()
+    assert painted.any()
+    shown.next.click()
+    assert (session.case.name, session.masks) == ("case2", [])
+    with qtbot.waitSignal(session.keeper.restored, timeout=20000):
+        shown.previous.click()
+    assert np.array_equal(session.active.document.labels, painted)
+    session.active.view.undo()
+    assert not session.active.document.labels.any()
+
+
 def test_unsaved_work_is_asked_about_where_nobody_keeps_it(queue):
     dock, work, shown = queue
+    work.unsaved_work = None
     edit(dock.session)
     asked = []
     work.may_discard = lambda names: asked.append(names)

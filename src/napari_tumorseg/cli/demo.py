@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -26,15 +27,17 @@ def run_demo(out: Path, model_name: str, case_path: Path | None, window: bool, p
     from napari_tumorseg.io.cases import read_case
     from napari_tumorseg.workflows.doctor import has_display, require_window
     from napari_tumorseg.workflows.models import open_catalogue
-    from napari_tumorseg.workflows.segment import report, segment_case
+    from napari_tumorseg.workflows.segment import SegmentRequest, report, segment_case
     from napari_tumorseg.workflows.segment_files import write_result
 
     require_window()
     show = window and has_display()
     case = read_case(case_path or Path(str(files("napari_tumorseg"))) / "sample_data" / "brain_mets", progress=progress.part(0.0, 0.1))
     model = open_catalogue().load(model_name, progress.part(0.1, 0.15))
-    result = segment_case(case, model, progress=progress.part(0.15, 0.9))
-    document = write_result(case, result, report(result, model.spec, None), out, replace=True)
+    result = segment_case(case, model, SegmentRequest(model_name, probabilities=True), progress.part(0.15, 0.9))
+    # The window shows where the model was unsure; the folder gets mask and report alone.
+    plain = replace(result, prediction=replace(result.prediction, probabilities={}))
+    document = write_result(case, plain, report(plain, model.spec, None), out, replace=True)
     from napari_tumorseg.widgets.launch import run_demo as show_case
 
     progress.update(0.95, "Opening napari")

@@ -13,6 +13,7 @@ from napari_tumorseg.core.case import Case
 from napari_tumorseg.core.jobs import Progress
 from napari_tumorseg.inference.memory import free_bytes
 from napari_tumorseg.widgets.jobs import Job
+from napari_tumorseg.widgets.parked_work import ParkedWork
 from napari_tumorseg.widgets.parts import button, choose, note
 from napari_tumorseg.workflows.open_case import OpenRequest, open_case
 from napari_tumorseg.workflows.queue import CaseQueue, CaseState, Place, QueuedCase, case_bytes, may_read_ahead
@@ -64,7 +65,7 @@ class CaseQueueWork(QObject):
         super().__init__(session)
         self._session = session
         self.queue: CaseQueue | None = None
-        self.unsaved_work: UnsavedWork | None = None
+        self.unsaved_work: UnsavedWork | None = ParkedWork(session)
         self.may_discard: Callable[[str], bool] = self._ask
         self._ahead: tuple[str, Case] | None = None
         self._job: Job | None = None

@@ -196,26 +196,88 @@ def show_3d(viewer: ViewerModel) -> None:
     _session(viewer).view.show_plane("3-D")
 
 
-def four_views(viewer: ViewerModel) -> None:
-    """Show axial, coronal, sagittal and 3-D side by side, or one view again."""
+def _views(viewer: Any) -> Any:
     from napari_tumorseg.widgets.dock import bind_views
 
-    bind_views(_session(viewer)).toggle()
+    return bind_views(_session(viewer))
+
+
+def four_views(viewer: ViewerModel) -> None:
+    """Show axial, coronal, sagittal and 3-D side by side, or one view again."""
+    _views(viewer).toggle()
 
 
 def one_view(viewer: ViewerModel) -> None:
     """Give the active one of the four views the whole place, or show all four again."""
-    from napari_tumorseg.widgets.dock import bind_views
+    _views(viewer).toggle_alone()
 
-    bind_views(_session(viewer)).toggle_alone()
+
+def fit_views(viewer: ViewerModel) -> None:
+    """Show all of the image in each of the four views."""
+    _views(viewer).fit()
 
 
 def crosshair(viewer: ViewerModel) -> None:
     """Draw the crosshair in the four views, or leave it out."""
-    from napari_tumorseg.widgets.dock import bind_views
-
-    views = bind_views(_session(viewer))
+    views = _views(viewer)
     views.show_crosshair(not views.crosshair_shown)
+
+
+def mask_in_3d(viewer: ViewerModel) -> None:
+    """Draw the mask in the 3-D view, or leave that view empty."""
+    views = _views(viewer)
+    views.show_three_d(not views.three_d)
+
+
+def image_in_3d(viewer: ViewerModel) -> None:
+    """Show the image in the 3-D view, too; slow without a graphics card."""
+    views = _views(viewer)
+    views.show_image_in_three_d(not views.image_in_three_d)
+
+
+def next_doubtful(viewer: ViewerModel) -> None:
+    """Go to the most doubtful place that was neither visited nor edited."""
+    from napari_tumorseg.widgets.doubt import Doubts
+
+    Doubts.of(_session(viewer)).next_doubtful()
+
+
+def previous_doubtful(viewer: ViewerModel) -> None:
+    """Go back to the doubtful place before this one."""
+    from napari_tumorseg.widgets.doubt import Doubts
+
+    Doubts.of(_session(viewer)).previous_doubtful()
+
+
+def show_doubt(viewer: ViewerModel) -> None:
+    """Show how unsure the model was, or hide it."""
+    from napari_tumorseg.widgets.doubt import Doubts
+
+    Doubts.of(_session(viewer)).toggle_overlay()
+
+
+def next_case(viewer: ViewerModel) -> None:
+    """Show the next case of the queue."""
+    from napari_tumorseg.widgets.case_queue import CaseQueueWork
+
+    CaseQueueWork.of(_session(viewer)).step(1)
+
+
+def previous_case(viewer: ViewerModel) -> None:
+    """Show the case of the queue before this one."""
+    from napari_tumorseg.widgets.case_queue import CaseQueueWork
+
+    CaseQueueWork.of(_session(viewer)).step(-1)
+
+
+def split_lesion(viewer: ViewerModel) -> None:
+    """Make two lesions of the one in focus, at its narrowest neck; no voxel changes."""
+    _session(viewer).focus.review.split()
+
+
+def todo_lesion(viewer: ViewerModel) -> None:
+    """Set the lesion in focus back to do."""
+    _session(viewer).focus.review.put_back()
 
 
 def about(viewer: ViewerModel) -> None:
@@ -250,12 +312,20 @@ COMMANDS: tuple[Command, ...] = (
     Command("show_3d", "3-D view from the front", "Ctrl+4", show_3d, "See"),
     Command("four_views", "Four linked views", "Ctrl+5", four_views, "See"),
     Command("one_view", "One of the four views alone", "Ctrl+6", one_view, "See"),
+    Command("fit_views", "Fit the four views", "", fit_views, "See"),
     Command("crosshair", "Crosshair in the four views", "Shift+H", crosshair, "See"),
+    Command("mask_in_3d", "Mask in the 3-D view on or off", "", mask_in_3d, "See"),
+    Command("image_in_3d", "Image in the 3-D view on or off", "", image_in_3d, "See"),
     Command("next_lesion", "Next lesion", "N", next_lesion, "Lesions"),
     Command("previous_lesion", "Previous lesion", "Shift+N", previous_lesion, "Lesions"),
+    Command("next_doubtful", "Next doubtful place", "U", next_doubtful, "Lesions"),
+    Command("previous_doubtful", "Previous doubtful place", "Shift+U", previous_doubtful, "Lesions"),
+    Command("show_doubt", "Show the model's doubt", "", show_doubt, "Lesions"),
     Command("accept_lesion", "Accept the lesion", "Enter", accept_lesion, "Lesions"),
     Command("reject_lesion", "Reject the lesion", "Delete", reject_lesion, "Lesions"),
     Command("uncertain_lesion", "Uncertain, for a second read", "Shift+Enter", uncertain_lesion, "Lesions"),
+    Command("todo_lesion", "Lesion back to do", "", todo_lesion, "Lesions"),
+    Command("split_lesion", "Split the lesion at its neck", "", split_lesion, "Lesions"),
     Command("label_1", "Draw with the first label", "Alt+1", label_1, "Draw"),
     Command("label_2", "Draw with the second label", "Alt+2", label_2, "Draw"),
     Command("label_3", "Draw with the third label", "Alt+3", label_3, "Draw"),
@@ -267,6 +337,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("livewire", "Live-wire", "D", livewire, "Draw"),
     Command("interpolate", "Fill between slices", "I", interpolate, "Draw"),
     Command("put_down", "Drop the outline or put the tool down", "", put_down, "Draw"),
+    Command("next_case", "Next case of the queue", "Ctrl+Alt+N", next_case, "Finish"),
+    Command("previous_case", "Previous case of the queue", "Ctrl+Alt+P", previous_case, "Finish"),
     Command("accept_mask", "Accept the mask", "Ctrl+Alt+A", accept_mask, "Finish"),
     Command("save_mask", "Save the mask", "Ctrl+Alt+M", save_mask, "Finish"),
     Command("cheat_sheet", "All keys on one sheet", "Shift+/", cheat_sheet, "Help"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,12 +40,13 @@ class _Book:
     journal: Journal
     recorder: Recorder
     saved_as: tuple[int | None, Path | None] = (None, None)
+    kept: bool = False
 
     def close(self) -> None:
         """Close the journal; one in which nothing happened is taken away."""
         self.recorder.look()
         self.recorder.stop()
-        untouched = not self.mask.document.revision
+        untouched = not self.mask.document.revision and not self.kept
         whole = self.journal.close(saved=self.mask.saved, revision=self.mask.document.revision)
         if untouched and whole:
             self.journal.path.unlink(missing_ok=True)
@@ -147,6 +149,16 @@ class JournalKeeper(QObject):
             self.record(EventKind.SHOWN, volumes=list(self._session.volumes))
             self.screen.tell_views()
         self.changed.emit()
+
+    def hold(self, masks: Iterable[OpenMask]) -> tuple[Path, ...] | None:
+        """Keep the journals of masks whose case is about to be closed; return their files, None unless all is on the disk."""
+        books = [self._books.get(mask) for mask in masks]
+        if not all(book is not None and book.journal.flush() for book in books):
+            return None
+        held = [book for book in books if book is not None]
+        for book in held:
+            book.kept = True
+        return tuple(book.journal.path for book in held)
 
     def stop(self, _window: Any = None) -> None:
         """Close everything and watch nothing any longer."""

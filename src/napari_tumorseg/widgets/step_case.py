@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QGridLayout, QHBoxLayout, QLa
 
 from napari_tumorseg._npe2 import is_mask_file
 from napari_tumorseg.core.volume import Volume
+from napari_tumorseg.widgets.case_queue import CaseQueueList, CaseQueueWork
 from napari_tumorseg.widgets.forms import RequestForm
 from napari_tumorseg.widgets.parts import More, button, choose, emphasise, note
 from napari_tumorseg.widgets.steps import Step
@@ -57,6 +58,8 @@ class CaseStep(Step):
             self.body.addWidget(item)
         self.body.addLayout(opening)
         self.body.addLayout(other)
+        self.queue = CaseQueueList(CaseQueueWork.of(self.session))
+        self.body.addWidget(self.queue)
         self.body.addWidget(More(self.form))
         self.session.case_changed.connect(self.refresh)
         work.started.connect(lambda kind, _title: self.set_state("… reading") if kind == "open" else None)

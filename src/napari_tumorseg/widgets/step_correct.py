@@ -9,6 +9,7 @@ from qtpy.QtGui import QColor, QIcon, QPainter, QPixmap
 from qtpy.QtWidgets import QButtonGroup, QCheckBox, QComboBox, QDoubleSpinBox, QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_tumorseg.core.case import Review
+from napari_tumorseg.widgets.doubt import DoubtBar, Doubts
 from napari_tumorseg.widgets.forms import RequestForm
 from napari_tumorseg.widgets.mask_layer import MaskLayer
 from napari_tumorseg.widgets.paint_gate import ADAPTIVE, THRESHOLD
@@ -98,6 +99,7 @@ class CorrectStep(Step):
         self.gate_form: RequestForm[Any] | None = None
         self._gate_place = QVBoxLayout()
         self.panel = ToolPanel(self.session.hand)
+        self.doubt = DoubtBar(Doubts.of(self.session))
         look = QHBoxLayout()
         look.addWidget(self.outline)
         look.addStretch(1)
@@ -110,11 +112,10 @@ class CorrectStep(Step):
         box.setSpacing(8)
         box.addWidget(self.mask)
         box.addWidget(self.review)
-        for row in (self._label_grid, tools, brush, gates, self._gate_place):
+        for row in (self._label_grid, tools, brush, gates, self._gate_place, look, history):
             box.addLayout(row)
         box.addWidget(self.panel)
-        for row in (look, history):
-            box.addLayout(row)
+        box.addWidget(self.doubt)
         box.addWidget(self.accept)
         for item in (self.empty, self.editor, self.start_empty):
             self.body.addWidget(item)

@@ -40,7 +40,9 @@ class SegmentStep(Step):
         self.run = button("Segment", "Run the model; its mask is added, nothing that is there is changed", self._run, primary=True)
         self.result = note(name="Result")
         # Probabilities have no place in the window yet; asking for them would only cost memory.
-        self.form: RequestForm[SegmentRequest] = RequestForm(SegmentRequest(""), hidden=("model", "timepoint", "probabilities"))
+        # Probabilities tell where the model was unsure; they are looked at and let go.
+        asked = SegmentRequest("", probabilities=True)
+        self.form: RequestForm[SegmentRequest] = RequestForm(asked, hidden=("model", "timepoint", "probabilities"))
         for item in (self.model, self.about, self.needs, self.fitness, self.limits, More(self.form), self.run, self.result):
             self.body.addWidget(item)
         self.model.currentIndexChanged.connect(lambda _index: self.refresh())

@@ -42,6 +42,7 @@ class ToolPanel(QWidget):
         self.tip = note(name="What the tool does")
         self.apply = button("Apply", "Use the tool on the lesion in focus, or on the whole mask", self._on_apply, primary=True)
         self.point = toggle("Point", "Take the tool up to point with the mouse, or put it down", "Point with the tool")
+        self.point.setMinimumWidth(64)
         self.point.clicked.connect(self._on_point)
         row = QHBoxLayout()
         row.addWidget(self.choice, 1)

@@ -43,7 +43,7 @@ class ViewBar(QWidget):
         linked = self._linked
         self.four = toggle("4 views", "Axial, coronal and sagittal at once, and the mask in 3-D", "Four linked views")
         self.four.clicked.connect(lambda on: linked.set_on(on))
-        self.alone = toggle("Enlarge", "Give the view that was clicked last the whole place (F11)", "Enlarge the active view")
+        self.alone = toggle("Enlarge", "Give the view that was clicked last the whole place (Ctrl+6)", "Enlarge the active view")
         self.alone.clicked.connect(linked.toggle_alone)
         self.crosshair = toggle("Cross", "Show where the other views cut this one (double-click or Shift puts it)", "Crosshair")
         self.crosshair.clicked.connect(lambda on: linked.show_crosshair(on))

@@ -13,6 +13,7 @@ from napari_tumorseg.catalogue.registry import Catalogue
 from napari_tumorseg.core.case import MaskVersion, Review
 from napari_tumorseg.core.errors import OutputError, OverlapError
 from napari_tumorseg.core.jobs import Progress, ProgressState
+from napari_tumorseg.widgets.doubt import Doubts
 from napari_tumorseg.widgets.jobs import Job
 from napari_tumorseg.widgets.masks import OpenMask
 from napari_tumorseg.widgets.session import Session
@@ -60,6 +61,7 @@ class Work(QObject):
         self.save_problem = ""
         self._job: Job | None = None
         session.keeper.watch_jobs(self)
+        Doubts.of(session).watch(self)
 
     @classmethod
     def of(cls, viewer: Any) -> Work:
