@@ -70,11 +70,12 @@ class CheatSheet(QDialog):
         self.groups = [*groups, ("napari", naparis_rows())]
         columns = QHBoxLayout()
         columns.setSpacing(28)
-        half = (sum(len(rows) + 2 for _, rows in self.groups) + 1) // 2
+        # Three columns are low enough for a laptop's screen.
+        high = sum(len(rows) + 2 for _, rows in self.groups) / 3
         column, used = QVBoxLayout(), 0
         columns.addLayout(column)
         for title, rows in self.groups:
-            if used and used + len(rows) // 2 > half:
+            if used and used + len(rows) / 2 > high:
                 column.addStretch(1)
                 column, used = QVBoxLayout(), 0
                 columns.addLayout(column)
@@ -101,8 +102,8 @@ class CheatSheet(QDialog):
 def _group(title: str, rows: Sequence[Row]) -> QWidget:
     made = QWidget()
     grid = QGridLayout(made)
-    grid.setContentsMargins(0, 0, 0, 8)
-    grid.setVerticalSpacing(2)
+    grid.setContentsMargins(0, 0, 0, 6)
+    grid.setVerticalSpacing(0)
     grid.setHorizontalSpacing(14)
     heading = QLabel(f"<b>{title}</b>")
     grid.addWidget(heading, 0, 0, 1, 2)

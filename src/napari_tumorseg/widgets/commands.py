@@ -235,6 +235,20 @@ def image_in_3d(viewer: ViewerModel) -> None:
     views.show_image_in_three_d(not views.image_in_three_d)
 
 
+def slab(viewer: ViewerModel) -> None:
+    """Show several slices as one, or a single slice again."""
+    from napari_tumorseg.widgets.search_slab import SlabView
+
+    SlabView.of(_session(viewer)).toggle()
+
+
+def subtraction(viewer: ViewerModel) -> None:
+    """Show T1c minus T1, or the sequence again."""
+    from napari_tumorseg.widgets.search_subtraction import SubtractionView
+
+    SubtractionView.of(_session(viewer)).toggle()
+
+
 def next_doubtful(viewer: ViewerModel) -> None:
     """Go to the most doubtful place that was neither visited nor edited."""
     from napari_tumorseg.widgets.doubt import Doubts
@@ -316,6 +330,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("crosshair", "Crosshair in the four views", "Shift+H", crosshair, "See"),
     Command("mask_in_3d", "Mask in the 3-D view on or off", "", mask_in_3d, "See"),
     Command("image_in_3d", "Image in the 3-D view on or off", "", image_in_3d, "See"),
+    Command("slab", "Slab of several slices", "Shift+S", slab, "See"),
+    Command("subtraction", "Subtraction T1c minus T1", "Shift+T", subtraction, "See"),
     Command("next_lesion", "Next lesion", "N", next_lesion, "Lesions"),
     Command("previous_lesion", "Previous lesion", "Shift+N", previous_lesion, "Lesions"),
     Command("next_doubtful", "Next doubtful place", "U", next_doubtful, "Lesions"),

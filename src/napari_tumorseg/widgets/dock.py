@@ -19,6 +19,7 @@ from napari_tumorseg.widgets.napari_adapter import real
 from napari_tumorseg.widgets.outline_preview import OutlinePreview
 from napari_tumorseg.widgets.parts import tab_in_layout_order
 from napari_tumorseg.widgets.restore_note import RestoreNote
+from napari_tumorseg.widgets.search_bar import SearchBar
 from napari_tumorseg.widgets.session import Session
 from napari_tumorseg.widgets.status_line import StatusLine
 from napari_tumorseg.widgets.step_case import CaseStep
@@ -115,9 +116,15 @@ class TumourDock(_Dock):
         self.save = SaveStep(self.work)
         self.steps = StepList((self.case, self.segment, self.correct, self.save))
         self.view_bar = ViewBar(self.session)
+        self.search = SearchBar(self.session)
         top = QWidget()
-        row = QHBoxLayout(top)
+        stack = QVBoxLayout(top)
+        stack.setContentsMargins(0, 0, 0, 0)
+        stack.setSpacing(0)
+        row = QHBoxLayout()
         row.setContentsMargins(0, 0, 4, 0)
+        stack.addLayout(row)
+        stack.addWidget(self.search)
         row.addWidget(self.view_bar, 1)
         row.addWidget(_menu_button(self), 0, Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignRight)
         self._fill(self.steps, top)

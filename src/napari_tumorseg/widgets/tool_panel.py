@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_tumorseg.editing.tools import Tool
 from napari_tumorseg.widgets.forms import RequestForm
@@ -36,13 +36,16 @@ class ToolPanel(QWidget):
         self.choice.setAccessibleName("Tool")
         self.choice.setToolTip("What to change the mask with; the lesion in focus is changed where one is chosen in the table")
         self.choice.setMaxVisibleItems(24)
+        self.choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.choice.setMinimumContentsLength(12)
         for tool in hand.tools:
             self.choice.addItem(tool.title, tool.name)
         self.choice.activated.connect(self._on_choice)
         self.tip = note(name="What the tool does")
         self.apply = button("Apply", "Use the tool on the lesion in focus, or on the whole mask", self._on_apply, primary=True)
         self.point = toggle("Point", "Take the tool up to point with the mouse, or put it down", "Point with the tool")
-        self.point.setMinimumWidth(64)
+        # Beside a list it must not give way to it, as it does beside buttons of its kind.
+        self.point.setSizePolicy(QSizePolicy.Policy.Minimum, QSizePolicy.Policy.Fixed)
         self.point.clicked.connect(self._on_point)
         row = QHBoxLayout()
         row.addWidget(self.choice, 1)
