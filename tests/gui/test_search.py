@@ -106,6 +106,7 @@ def test_the_subtraction_is_one_more_sequence(dock, qtbot):
     match = made.result.match
     assert layer.data[ball] == pytest.approx((t1c - match.gain * t1 - match.offset)[ball], abs=0.01)
     assert layer.data[ball].min() > 100
+    assert np.all(layer.data[t1c == 0] == np.float32(low))
     assert abs(np.median(layer.data[head])) < 6
     view.show_sequence("FLAIR")
     assert (made.on, layer.visible) == (False, False)

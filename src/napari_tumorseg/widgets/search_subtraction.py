@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 from napari.layers import Image
 from qtpy.QtCore import QObject, Signal
 
@@ -117,8 +119,10 @@ class SubtractionView(QObject):
         if scene is None:
             return
         self.result = result
-        array, meta, _kind = volume_to_layers(result.volume, scene)[0]
         low, high = result.window
+        # No change is grey; what is no head is black, as in the images.
+        shown = replace(result.volume, data=np.where(result.head, result.volume.data, np.float32(low)))
+        array, meta, _kind = volume_to_layers(shown, scene)[0]
         meta |= {"name": result.volume.name, "contrast_limits": (low, high), "visible": False}
         layer = Image(array, **meta)
         reach = max(abs(float(array.min())), abs(float(array.max())), high)

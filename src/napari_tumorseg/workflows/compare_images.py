@@ -52,6 +52,8 @@ class Subtraction:
     ----------
     volume : Volume
         float32 on the grid of the first image, in its unit; 0 outside the head.
+    head : numpy.ndarray
+        bool (z, y, x): where both images show the head.
     match : Match
         What was done to the second image before.
     registration : Registration, optional
@@ -63,6 +65,7 @@ class Subtraction:
     """
 
     volume: Volume
+    head: npt.NDArray[np.bool_]
     match: Match
     registration: Registration | None
     window: tuple[float, float]
@@ -205,4 +208,4 @@ def subtract(first: Volume, second: Volume, request: PriorRequest | None = None,
     name = f"{first.modality or first.name} minus {second.modality or second.name}"
     reach = max(6 * match.spread, 1e-6)
     progress.update(1.0, "Subtracting")
-    return Subtraction(Volume(out, first.grid, "", first.unit, name=name), match, found, (-reach, reach), tuple(notes))
+    return Subtraction(Volume(out, first.grid, "", first.unit, name=name), head, match, found, (-reach, reach), tuple(notes))
