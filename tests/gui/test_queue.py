@@ -118,7 +118,7 @@ def test_unsaved_work_is_put_away_and_brought_back(queue, qtbot):
 
 
 def test_strokes_come_back_with_their_undo_from_the_journal(queue, qtbot):
-    dock, work, shown = queue
+    dock, _, shown = queue
     session = dock.session
     mask = session.add_empty_mask()
     mask.view.layer.paint((6, 18, 20), 1)

@@ -235,6 +235,13 @@ def image_in_3d(viewer: ViewerModel) -> None:
     views.show_image_in_three_d(not views.image_in_three_d)
 
 
+def prior_study(viewer: ViewerModel) -> None:
+    """Show the visit before this one beside, or take it away."""
+    from napari_tumorseg.widgets.search_layout import SearchLayout
+
+    SearchLayout.of(_session(viewer)).toggle()
+
+
 def slab(viewer: ViewerModel) -> None:
     """Show several slices as one, or a single slice again."""
     from napari_tumorseg.widgets.search_slab import SlabView
@@ -330,6 +337,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("crosshair", "Crosshair in the four views", "Shift+H", crosshair, "See"),
     Command("mask_in_3d", "Mask in the 3-D view on or off", "", mask_in_3d, "See"),
     Command("image_in_3d", "Image in the 3-D view on or off", "", image_in_3d, "See"),
+    Command("prior_study", "Prior study beside", "Shift+R", prior_study, "See"),
     Command("slab", "Slab of several slices", "Shift+S", slab, "See"),
     Command("subtraction", "Subtraction T1c minus T1", "Shift+T", subtraction, "See"),
     Command("next_lesion", "Next lesion", "N", next_lesion, "Lesions"),

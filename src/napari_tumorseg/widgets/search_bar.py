@@ -1,4 +1,4 @@
-"""Looking for lesions before editing: the slab and the subtraction, closed until they are wanted."""
+"""Looking for lesions before editing: prior study, slab and subtraction, closed until they are wanted."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_tumorseg.widgets.forms import RequestForm
 from napari_tumorseg.widgets.parts import More, toggle
+from napari_tumorseg.widgets.search_layout import SearchLayout
 from napari_tumorseg.widgets.search_slab import SlabView
 from napari_tumorseg.widgets.search_subtraction import SubtractionView
 from napari_tumorseg.widgets.session import Session
@@ -15,7 +16,7 @@ __all__ = ["SearchBar"]
 
 
 class SearchBar(QWidget):
-    """Switches of the slab and the subtraction, and the slab's settings.
+    """Switches of the prior study, the slab and the subtraction, and the slab's settings.
 
     Parameters
     ----------
@@ -28,6 +29,9 @@ class SearchBar(QWidget):
         self._session = session
         self._slab = SlabView.of(session)
         self._subtraction = SubtractionView.of(session)
+        self._prior = SearchLayout.of(session)
+        self.prior = toggle("Prior", "Show the visit before this one beside, registered and in step")
+        self.prior.clicked.connect(lambda _on: self._prior.toggle())
         self.slab = toggle("Slab", "Show the brightest, darkest or mean value of several slices; painting goes into the middle one")
         self.slab.clicked.connect(self._slab.set_on)
         self.subtraction = toggle("T1c − T1", "Show what takes up contrast: T1c minus T1, matched in the brain")
@@ -38,6 +42,7 @@ class SearchBar(QWidget):
         box = QVBoxLayout(content)
         box.setContentsMargins(0, 0, 0, 0)
         row = QHBoxLayout()
+        row.addWidget(self.prior, 1)
         row.addWidget(self.slab, 1)
         row.addWidget(self.subtraction, 1)
         box.addLayout(row)
@@ -47,6 +52,7 @@ class SearchBar(QWidget):
         layout.addWidget(More(content, "Search"))
         self._slab.changed.connect(self.refresh)
         self._subtraction.changed.connect(self.refresh)
+        self._prior.changed.connect(self.refresh)
         session.case_changed.connect(self.refresh)
         self.refresh()
 
@@ -55,4 +61,6 @@ class SearchBar(QWidget):
         self.setVisible(bool(self._session.volumes))
         self.slab.setChecked(self._slab.on)
         self.subtraction.setChecked(self._subtraction.on)
+        self.prior.setChecked(self._prior.on or self._prior.busy)
+        self.prior.setEnabled(self._prior.possible)
         self.subtraction.setEnabled(self._subtraction.possible and not self._subtraction.busy)
