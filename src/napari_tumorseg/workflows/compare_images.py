@@ -12,7 +12,7 @@ import numpy.typing as npt
 from napari_tumorseg.core.errors import InputError
 from napari_tumorseg.core.jobs import Progress
 from napari_tumorseg.core.volume import Volume
-from napari_tumorseg.workflows.prior import PriorRequest, Registration, foreground, register
+from napari_tumorseg.workflows.prior_registration import PriorRequest, Registration, foreground, register
 
 __all__ = ["PROJECTIONS", "Match", "Projection", "Slab", "Subtraction", "match_intensity", "subtract"]
 

@@ -15,7 +15,7 @@ from napari_tumorseg.inference.resample import resample
 from napari_tumorseg.phantoms.brain import make_brain_phantom, tiny
 from napari_tumorseg.workflows import compare_images
 from napari_tumorseg.workflows.compare_images import Slab, match_intensity, subtract
-from napari_tumorseg.workflows.prior import Registration
+from napari_tumorseg.workflows.prior_registration import Registration
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,8 @@ from napari_tumorseg.core.volume import Volume
 from napari_tumorseg.inference.resample import resample
 from napari_tumorseg.io.cases import read_case
 from napari_tumorseg.phantoms.brain import make_brain_phantom, tiny
-from napari_tumorseg.workflows.prior import PriorRequest, align_prior, carry_mask, foreground, prior_index, register
+from napari_tumorseg.workflows.prior import align_prior, carry_mask, prior_index
+from napari_tumorseg.workflows.prior_registration import PriorRequest, foreground, register
 
 
 def rigid(angles_deg, shift_mm, about_mm):
