@@ -1,0 +1,201 @@
+"""Where the active mask's voxels come from, shown over the image and counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject, Qt, QTimer, Signal
+from qtpy.QtWidgets import QHBoxLayout, QWidget
+
+from napari_tumorseg.annotation.provenance import OriginClass
+from napari_tumorseg.core.grid import Box
+from napari_tumorseg.widgets.masks import OpenMask
+from napari_tumorseg.widgets.parts import note, toggle
+from napari_tumorseg.widgets.replay_layer import ReadOnlyLabels
+
+if TYPE_CHECKING:
+    from napari_tumorseg.widgets.session import Session
+
+__all__ = ["ORIGIN_COLOURS", "ProvenanceBar", "ProvenanceOverlay"]
+
+#: Colours of Okabe and Ito that no label has, a lighter vermilion, and black: a removed part must not look like a bright one.
+ORIGIN_COLOURS = MappingProxyType(
+    {OriginClass.AI: "#56B4E9", OriginClass.CHANGED: "#F0E442", OriginClass.ADDED: "#FF8C5A", OriginClass.REMOVED: "#000000"}
+)
+
+_OPACITY = 0.5
+_NAMES = MappingProxyType(
+    {OriginClass.AI: "AI", OriginClass.CHANGED: "changed", OriginClass.ADDED: "added", OriginClass.REMOVED: "removed"}
+)
+
+
+class ProvenanceOverlay(QObject):
+    """Shows what of the active mask the AI made and what a person changed, added or removed.
+
+    It is switched off when another mask becomes active, when the case is closed and when the user takes
+    its layer away.
+
+    Signals
+    -------
+    changed()
+        The overlay was switched, or the volumes are others.
+
+    Parameters
+    ----------
+    session : Session
+        Owner.
+    """
+
+    changed = Signal()
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self._session = session
+        self._mask: OpenMask | None = None
+        self._shown: ReadOnlyLabels | None = None
+        self._stop_listening: Callable[[], None] | None = None
+        # An undo may change the mask in many places: they are drawn together.
+        self._box: Box | None = None
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(0)
+        self._soon.timeout.connect(self._redraw)
+        session.masks_changed.connect(self._on_masks)
+        self._on_masks()
+
+    @classmethod
+    def of(cls, session: Session) -> ProvenanceOverlay:
+        """Return the overlay of a session, made at the first call."""
+        found = session.findChild(cls)
+        return found if found is not None else cls(session)
+
+    # -- state
+
+    @property
+    def on(self) -> bool:
+        """Whether the overlay is shown."""
+        return self._shown is not None
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a mask to show it for."""
+        return self._mask is not None
+
+    @property
+    def text(self) -> str:
+        """Volumes by origin, e.g. "AI 53.1 mL, changed 0.40, added 1.2, removed 0.10 mL"; "" without a mask."""
+        if self._mask is None:
+            return ""
+        ml = self._mask.provenance.counts().ml
+        ai, changed, added, removed = (_number(ml[name]) for name in ("ai", "changed", "added", "removed"))
+        return f"AI {ai} mL, changed {changed}, added {added}, removed {removed} mL"
+
+    # -- what the user does
+
+    def toggle(self) -> None:
+        """Show the overlay, or take it away."""
+        self.set_on(not self.on)
+
+    def set_on(self, on: bool) -> None:
+        """Show the overlay or take it away; without a mask it stays off."""
+        if on and self._shown is None and self._mask is not None:
+            self._shown = ReadOnlyLabels(
+                self._session,
+                self._mask.provenance.classes,
+                "Provenance",
+                {int(origin): colour for origin, colour in ORIGIN_COLOURS.items()},
+                opacity=_OPACITY,
+                gone=self._on_gone,
+            )
+        elif not on and self._shown is not None:
+            shown, self._shown = self._shown, None
+            shown.remove()
+        self.changed.emit()
+
+    # -- inside
+
+    def _on_masks(self) -> None:
+        active = self._session.active
+        if active is self._mask:
+            return
+        if self._stop_listening is not None:
+            self._stop_listening()
+            self._stop_listening = None
+        self._soon.stop()
+        self._box = None
+        self._mask = active
+        if active is not None:
+            self._stop_listening = active.provenance.listen(self._on_change)
+        self.set_on(False)
+
+    def _on_change(self, box: Box) -> None:
+        self._box = box if self._box is None else self._box.union(box)
+        self._soon.start()
+
+    def _redraw(self) -> None:
+        box, self._box = self._box, None
+        if box is not None and self._shown is not None:
+            self._shown.redraw(box)
+        self.changed.emit()
+
+    def _on_gone(self) -> None:
+        self._shown = None
+        self.changed.emit()
+
+
+class ProvenanceBar(QWidget):
+    """One line: the switch of the overlay, and the volumes with the colours they are shown in.
+
+    Parameters
+    ----------
+    overlay : ProvenanceOverlay
+        What it switches.
+    """
+
+    def __init__(self, overlay: ProvenanceOverlay) -> None:
+        super().__init__()
+        self._overlay = overlay
+        self.switch = toggle("Show origin", "Show what the AI made and what was changed, added and removed by hand")
+        self.switch.clicked.connect(overlay.set_on)
+        self.text = note(name="Origin of the mask")
+        self.text.setTextFormat(Qt.TextFormat.RichText)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.switch, 1)
+        layout.addWidget(self.text, 2)
+        overlay.changed.connect(self.refresh)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the state."""
+        overlay = self._overlay
+        text = overlay.text.replace("<", "&lt;")
+        if overlay.on:
+            for origin, name in _NAMES.items():
+                text = text.replace(f"{name} ", f"{_sign(origin)}&nbsp;{name} ", 1)
+        self.text.setText(text)
+        self.text.setVisible(bool(text))
+        self.switch.setEnabled(overlay.ready)
+        self.switch.setChecked(overlay.on)
+
+
+def _sign(origin: OriginClass) -> str:
+    # Black would not be seen on napari's dark theme; a hollow square stands for what is no longer there.
+    return "□" if origin is OriginClass.REMOVED else f'<span style="color:{ORIGIN_COLOURS[origin]}">■</span>'
+
+
+def _number(ml: float) -> str:
+    """Return a volume in mL as a person reads it: two decimals below 1, one from there on.
+
+    Examples
+    --------
+    >>> [_number(v) for v in (53.14, 1.2, 0.4, 0.004, 0.0)]
+    ['53.1', '1.2', '0.40', '<0.01', '0']
+    """
+    if not ml:
+        return "0"
+    if round(ml, 2) < 0.01:
+        return "<0.01"
+    return f"{ml:.2f}" if round(ml, 2) < 1 else f"{ml:.1f}"
