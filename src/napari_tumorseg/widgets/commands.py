@@ -362,7 +362,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("interpolate", "Fill between slices", "I", interpolate, "Draw"),
     Command("put_down", "Drop the outline or put the tool down", "", put_down, "Draw"),
     Command("next_case", "Next case of the queue", "Ctrl+Alt+N", next_case, "Finish"),
-    Command("previous_case", "Previous case of the queue", "Ctrl+Alt+P", previous_case, "Finish"),
+    Command("previous_case", "Previous case of the queue", "Ctrl+Alt+B", previous_case, "Finish"),
     Command("accept_mask", "Accept the mask", "Ctrl+Alt+A", accept_mask, "Finish"),
     Command("save_mask", "Save the mask", "Ctrl+Alt+M", save_mask, "Finish"),
     Command("cheat_sheet", "All keys on one sheet", "Shift+/", cheat_sheet, "Help"),
