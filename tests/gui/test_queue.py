@@ -6,11 +6,12 @@ import shutil
 
 import numpy as np
 import pytest
+from qtpy.QtGui import QCloseEvent
 
 from napari_tumorseg.core.document import Origin, PatchSource
 from napari_tumorseg.core.grid import Box
 from napari_tumorseg.widgets.case_queue import CaseQueueList, CaseQueueWork
-from napari_tumorseg.workflows.queue import CaseState
+from napari_tumorseg.workflows.queue import CaseQueue, CaseState
 
 
 @pytest.fixture
@@ -115,6 +116,16 @@ def test_unsaved_work_is_put_away_and_brought_back(queue, qtbot):
     with qtbot.waitSignal(work.opened, timeout=20000):
         shown.previous.click()
     assert np.array_equal(dock.session.active.document.labels, labels)
+
+
+def test_closing_the_window_remembers_the_place(queue, qtbot, folder):
+    dock, work, _ = queue
+    dock.session.view.show_plane("sagittal")
+    settings, key = dock.session.settings, work.current.key
+    work.eventFilter(None, QCloseEvent())
+    place = next(case for case in CaseQueue(folder, settings).cases if case.key == key).place
+    assert place is not None
+    assert place.plane == "sagittal"
 
 
 def test_strokes_come_back_with_their_undo_from_the_journal(queue, qtbot):

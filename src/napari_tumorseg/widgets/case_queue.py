@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtCore import QEvent, QObject, Qt, Signal
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
 from napari_tumorseg.core.case import Case
 from napari_tumorseg.core.jobs import Progress
 from napari_tumorseg.inference.memory import free_bytes
 from napari_tumorseg.widgets.jobs import Job
+from napari_tumorseg.widgets.napari_adapter import main_window
+from napari_tumorseg.widgets.napari_views import main_qt_viewer
 from napari_tumorseg.widgets.parked_work import ParkedWork
 from napari_tumorseg.widgets.parts import button, choose, note
 from napari_tumorseg.workflows.open_case import OpenRequest, open_case
@@ -74,6 +76,14 @@ class CaseQueueWork(QObject):
         self._shown = ""
         self._case: Case | None = None
         session.case_changed.connect(self._on_case)
+        for closed in (main_window(session.viewer), main_qt_viewer(session.viewer)):
+            closed.installEventFilter(self)
+
+    def eventFilter(self, _watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
+        """Remember where the open case was before the window goes."""
+        if event is not None and event.type() == QEvent.Type.Close and self.queue is not None:
+            self.remember()
+        return False
 
     @classmethod
     def of(cls, session: Session) -> CaseQueueWork:
