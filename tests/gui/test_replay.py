@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import threading
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
@@ -229,6 +230,36 @@ def test_nothing_to_replay(open_window, load, qtbot, opened):
     assert dock.session.active.view.layer.visible
     assert show_replay(dock.viewer) is dialog
     dialog.close()
+
+
+def test_a_record_that_cannot_be_read_now(bench, qtbot, monkeypatch, opened):
+    dock, _ = bench()
+
+    def refuse(_journal, _progress):
+        raise InputError("The record of changes cannot be read: disk full.", "Try again when it is saved.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(replay_player, "read_steps", refuse)
+        with qtbot.waitSignal(dock.session.said, timeout=10000):
+            dialog = opened(dock)
+            qtbot.waitUntil(lambda: "disk full" in dialog.where.text(), timeout=10000)
+    assert dialog.again.isVisible()
+    assert dock.session.active.view.layer.visible
+    dialog.again.click()
+    qtbot.waitUntil(lambda: not dialog.player.reading, timeout=10000)
+    assert dialog.player.count == 3
+    dialog.close()
+
+
+def test_a_journal_in_memory_is_not_waited_for():
+    class Stuck:
+        failing, alive = "disk full", True
+
+        def ask(self, _question):
+            return Future()
+
+    with pytest.raises(InputError, match="disk full"):
+        read_steps(Stuck())
 
 
 def test_closing_while_it_reads(bench, qtbot):

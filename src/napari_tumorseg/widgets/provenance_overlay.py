@@ -25,10 +25,7 @@ ORIGIN_COLOURS = MappingProxyType(
     {OriginClass.AI: "#56B4E9", OriginClass.CHANGED: "#F0E442", OriginClass.ADDED: "#FF8C5A", OriginClass.REMOVED: "#000000"}
 )
 
-_OPACITY = 0.5
-_NAMES = MappingProxyType(
-    {OriginClass.AI: "AI", OriginClass.CHANGED: "changed", OriginClass.ADDED: "added", OriginClass.REMOVED: "removed"}
-)
+_OPACITY = 0.6
 
 
 class ProvenanceOverlay(QObject):
@@ -158,23 +155,25 @@ class ProvenanceBar(QWidget):
         super().__init__()
         self._overlay = overlay
         self.switch = toggle("Show origin", "Show what the AI made and what was changed, added and removed by hand")
+        self.switch.setMinimumWidth(self.switch.sizeHint().width())
         self.switch.clicked.connect(overlay.set_on)
         self.text = note(name="Origin of the mask")
         self.text.setTextFormat(Qt.TextFormat.RichText)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.switch, 1)
-        layout.addWidget(self.text, 2)
+        layout.addWidget(self.switch)
+        layout.addWidget(self.text, 1)
         overlay.changed.connect(self.refresh)
         self.refresh()
 
     def refresh(self) -> None:
         """Show the state."""
         overlay = self._overlay
-        text = overlay.text.replace("<", "&lt;")
+        parts = [part.replace("<", "&lt;").replace(" ", "&nbsp;") for part in overlay.text.split(", ") if part]
         if overlay.on:
-            for origin, name in _NAMES.items():
-                text = text.replace(f"{name} ", f"{_sign(origin)}&nbsp;{name} ", 1)
+            parts = [f"{_sign(origin)}&nbsp;{part}" for origin, part in zip(ORIGIN_COLOURS, parts, strict=True)]
+        # A line breaks between two of them, never inside one.
+        text = ", ".join(parts)
         self.text.setText(text)
         self.text.setVisible(bool(text))
         self.switch.setEnabled(overlay.ready)

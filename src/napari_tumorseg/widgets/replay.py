@@ -44,10 +44,11 @@ def show_replay(viewer: Any) -> ReplayDialog | None:
     from napari_tumorseg.widgets.session import Session
 
     session = Session.of(viewer)
-    found = session.findChild(ReplayDialog) or main_window(viewer).findChild(ReplayDialog)
-    if found is not None and found.isVisible():
-        found.raise_()
-        return found
+    # One that was closed lives on until Qt has time to delete it.
+    for found in main_window(viewer).findChildren(ReplayDialog):
+        if found.isVisible():
+            found.raise_()
+            return found
     if session.active is None:
         session.said.emit("There is no mask to replay: open one, or run a model.", False)
         return None
@@ -107,8 +108,8 @@ class ReplayDialog(QDialog):
         self.play.setAccessibleName(self.play.text())
         if ready or player.reading or player.steps is not None:
             self.where.setText(self._where())
-        self.stale.setVisible(player.outdated and not player.reading)
-        self.again.setVisible(self.stale.isVisibleTo(self))
+        self.stale.setText("The mask was changed since." if player.outdated else "")
+        self._stale_row.setVisible(not player.reading and (player.outdated or player.steps is None))
         self.export.setEnabled(ready and not self.exporting)
         self._film_row.setVisible(self.exporting)
 
@@ -142,6 +143,7 @@ class ReplayDialog(QDialog):
     def _build(self) -> None:
         player = self.player
         self.where = QLabel()
+        self.where.setWordWrap(True)
         self.where.setAccessibleName("Step that is shown")
         self.slider = QSlider(Qt.Orientation.Horizontal)
         self.slider.setAccessibleName("Step")
@@ -155,7 +157,7 @@ class ReplayDialog(QDialog):
         self.follow.setChecked(True)
         self.follow.toggled.connect(lambda on: setattr(player, "follow", on))
         self.stale = note(name="Whether the replay is up to date")
-        self.stale.setText("The mask was changed since.")
+        self.stale.setVisible(True)
         self.again = button("Read again", "Read the newest steps, too", player.read)
         self.export = button("Export a time-lapse…", "Write the correction as a GIF or MP4 film", self._ask_and_write)
         self.bar = QProgressBar()
@@ -164,11 +166,12 @@ class ReplayDialog(QDialog):
         self.stop = button("Cancel", "Stop writing the time-lapse", self.cancel_film)
         self.said = note(name="Time-lapse")
         self._film_row = _row(self.bar, self.stop)
+        self._stale_row = _row(self.stale, self.again)
         layout = QVBoxLayout(self)
         layout.addWidget(self.where)
         layout.addWidget(self.slider)
         layout.addWidget(_row(self.back, self.play, self.forward, self.follow))
-        layout.addWidget(_row(self.stale, self.again))
+        layout.addWidget(self._stale_row)
         layout.addWidget(_row(self.export))
         layout.addWidget(self._film_row)
         layout.addWidget(self.said)
@@ -231,8 +234,6 @@ class ReplayDialog(QDialog):
 
     def _on_unread(self, error: BaseException) -> None:
         self.where.setText(str(error))
-        self.where.setWordWrap(True)
-        self.again.setVisible(True)
         self._session.report(error)
 
     def _say(self, text: str) -> None:

@@ -150,7 +150,6 @@ class ReplayPlayer(QObject):
             return
         self.pause()
         self._cancel()
-        self._session.sync()
         revision = self._mask.document.revision
         self._replay = None
 
