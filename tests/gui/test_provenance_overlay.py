@@ -141,7 +141,7 @@ def test_another_mask_a_closed_layer_and_a_closed_case_switch_it_off(bench):
 def test_the_bar_switches_and_tells(bench, qtbot):
     dock, overlay = bench()
     bar = ProvenanceBar(overlay)
-    bar.setParent(dock)
+    dock.layout().addWidget(bar)
     assert bar.text.text().replace("&nbsp;", " ") == overlay.text
     bar.switch.click()
     assert overlay.on
@@ -150,6 +150,7 @@ def test_the_bar_switches_and_tells(bench, qtbot):
         assert f'<span style="color:{ORIGIN_COLOURS[origin]}">■</span>&nbsp;{word}' in bar.text.text()
     dock.session.active.document.write(Box((0, 0, 0), (1, 1, 1)), np.ones((1, 1, 1), np.uint8), Origin(PatchSource.HAND, "paint"))
     qtbot.waitUntil(lambda: "added <" in overlay.text and "added&nbsp;&lt;0.01" in bar.text.text(), timeout=5000)
+    assert bar.switch.width() >= bar.switch.fontMetrics().horizontalAdvance("Show origin")
     bar.switch.click()
     assert not overlay.on
     dock.session.close_case()

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Qt, QTimer, Signal
-from qtpy.QtWidgets import QHBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
 
 from napari_tumorseg.annotation.provenance import OriginClass
 from napari_tumorseg.core.grid import Box
@@ -25,7 +25,8 @@ ORIGIN_COLOURS = MappingProxyType(
     {OriginClass.AI: "#56B4E9", OriginClass.CHANGED: "#F0E442", OriginClass.ADDED: "#FF8C5A", OriginClass.REMOVED: "#000000"}
 )
 
-_OPACITY = 0.6
+# Blue at a half over an orange outline is grey, and small lesions are all outline.
+_OPACITY = 0.8
 
 
 class ProvenanceOverlay(QObject):
@@ -155,7 +156,8 @@ class ProvenanceBar(QWidget):
         super().__init__()
         self._overlay = overlay
         self.switch = toggle("Show origin", "Show what the AI made and what was changed, added and removed by hand")
-        self.switch.setMinimumWidth(self.switch.sizeHint().width())
+        # The text wraps beside it; a toggle would shrink to nothing.
+        self.switch.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
         self.switch.clicked.connect(overlay.set_on)
         self.text = note(name="Origin of the mask")
         self.text.setTextFormat(Qt.TextFormat.RichText)
