@@ -40,3 +40,16 @@ def test_the_engine_gives_the_labels_that_monai_gives(tmp_path: Path, parts: tup
 def test_importing_the_package_is_instant() -> None:
     done = _run("startup.py", "--repeats", "3")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_editing_gives_the_results_of_its_peers() -> None:
+    done = _run("editing.py", "--quick")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "NO" not in done.stdout.split("journal.py")[0]
+    for part in ("journal.py", "lesion_table.py", "editing_tools.py"):
+        assert part in done.stdout
+
+
+def test_the_click_segmenter_is_measured() -> None:
+    done = _run("click.py", "--quick")
+    assert done.returncode == 0, done.stdout + done.stderr
