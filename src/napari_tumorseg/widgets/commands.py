@@ -291,6 +291,20 @@ def previous_case(viewer: ViewerModel) -> None:
     CaseQueueWork.of(_session(viewer)).step(-1)
 
 
+def show_origin(viewer: ViewerModel) -> None:
+    """Show which voxels are the AI's and which are by hand, or hide it."""
+    from napari_tumorseg.widgets.provenance_overlay import ProvenanceOverlay
+
+    ProvenanceOverlay.of(_session(viewer)).toggle()
+
+
+def replay(viewer: ViewerModel) -> None:
+    """Go through the steps of the correction, play them, or export them as a film."""
+    from napari_tumorseg.widgets.replay import show_replay
+
+    show_replay(viewer)
+
+
 def split_lesion(viewer: ViewerModel) -> None:
     """Make two lesions of the one in focus, at its narrowest neck; no voxel changes."""
     _session(viewer).focus.review.split()
@@ -340,6 +354,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("prior_study", "Prior study beside", "Shift+R", prior_study, "See"),
     Command("slab", "Slab of several slices", "Shift+S", slab, "See"),
     Command("subtraction", "Subtraction T1c minus T1", "Shift+T", subtraction, "See"),
+    Command("show_origin", "Show what is the AI's and what is by hand", "Shift+P", show_origin, "See"),
     Command("next_lesion", "Next lesion", "N", next_lesion, "Lesions"),
     Command("previous_lesion", "Previous lesion", "Shift+N", previous_lesion, "Lesions"),
     Command("next_doubtful", "Next doubtful place", "U", next_doubtful, "Lesions"),
@@ -361,6 +376,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("livewire", "Live-wire", "D", livewire, "Draw"),
     Command("interpolate", "Fill between slices", "I", interpolate, "Draw"),
     Command("put_down", "Drop the outline or put the tool down", "", put_down, "Draw"),
+    Command("replay", "Replay the correction", "", replay, "Finish"),
     Command("next_case", "Next case of the queue", "Ctrl+Alt+N", next_case, "Finish"),
     Command("previous_case", "Previous case of the queue", "Ctrl+Alt+B", previous_case, "Finish"),
     Command("accept_mask", "Accept the mask", "Ctrl+Alt+A", accept_mask, "Finish"),

@@ -14,6 +14,7 @@ from napari_tumorseg.widgets.forms import RequestForm
 from napari_tumorseg.widgets.mask_layer import MaskLayer
 from napari_tumorseg.widgets.paint_gate import ADAPTIVE, THRESHOLD
 from napari_tumorseg.widgets.parts import button, note, toggle
+from napari_tumorseg.widgets.provenance_overlay import ProvenanceBar, ProvenanceOverlay
 from napari_tumorseg.widgets.steps import Step
 from napari_tumorseg.widgets.tool_panel import ToolPanel
 from napari_tumorseg.widgets.work import Work
@@ -100,6 +101,7 @@ class CorrectStep(Step):
         self._gate_place = QVBoxLayout()
         self.panel = ToolPanel(self.session.hand)
         self.doubt = DoubtBar(Doubts.of(self.session))
+        self.origin = ProvenanceBar(ProvenanceOverlay.of(self.session))
         look = QHBoxLayout()
         look.addWidget(self.outline)
         look.addStretch(1)
@@ -116,6 +118,7 @@ class CorrectStep(Step):
             box.addLayout(row)
         box.addWidget(self.panel)
         box.addWidget(self.doubt)
+        box.addWidget(self.origin)
         box.addWidget(self.accept)
         for item in (self.empty, self.editor, self.start_empty):
             self.body.addWidget(item)
