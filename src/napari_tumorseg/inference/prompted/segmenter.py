@@ -162,7 +162,7 @@ def _around_click(mask: Bools, voxel: Voxels, grid: Grid) -> Bools | None:
     if not mask[box.slices].any() or distance_mm > _BESIDE_MM:
         return None
     limit = np.zeros(grid.shape, bool)
-    limit[box.slices] = ball(box, voxel, _TIMES * distance_mm + _MORE_MM, grid)
+    limit[box.slices] = ball(box, voxel.tolist(), _TIMES * distance_mm + _MORE_MM, grid)
     return limit
 
 
