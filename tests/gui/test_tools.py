@@ -12,6 +12,7 @@ from scipy import ndimage
 from napari_tumorseg.annotation.entries import EntryKind
 from napari_tumorseg.annotation.review import LesionStatus
 from napari_tumorseg.core.document import PatchSource
+from napari_tumorseg.widgets.diameter_lines import DiameterLines
 from napari_tumorseg.widgets.outline_preview import OutlinePreview
 
 from .conftest import click, drag, mouse, press
@@ -300,3 +301,19 @@ def test_an_outline_is_seen_while_it_is_drawn(bench):
     assert preview.shown == 1
     press(bench, Qt.Key.Key_Escape)
     assert preview.shown == 0
+
+
+def test_the_diameters_are_drawn_in_their_slice(bench):
+    session = bench.session
+    lines = session.findChild(DiameterLines)
+    ends = session.focus.lesion.diameters.longest_ends_mm
+    z, y, x = session.view.scene.to_world(ends[0])
+    session.view.crosshair.move((z, y, x))
+    assert lines.shown == 1
+    drawn = lines._lines[0].shown[0]
+    assert np.linalg.norm(np.subtract(*np.array(drawn)[:, -2:])) == pytest.approx(session.focus.lesion.diameters.longest_mm, abs=1e-3)
+    session.view.crosshair.move((z + 6.0, y, x))
+    assert lines.shown == 0
+    session.view.crosshair.move((z, y, x))
+    press(bench, Qt.Key.Key_Delete)
+    assert lines.shown == 0

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QFrame, QHBoxLayout, QMenu, QScrollArea, QToolButton,
 
 from napari_tumorseg.core.settings import RESEARCH_USE_ONLY
 from napari_tumorseg.widgets.commands import COMMANDS, register
+from napari_tumorseg.widgets.diameter_lines import DiameterLines
 from napari_tumorseg.widgets.docking import add_dock, prefer_height
 from napari_tumorseg.widgets.first_run import FirstRunNote
 from napari_tumorseg.widgets.lesion_table import LesionTable
@@ -205,6 +206,7 @@ def bind_views(session: Session) -> LinkedViews:
     if session.hand.findChild(OutlinePreview) is None:
         session.hand.views = views.mask_layers
         OutlinePreview(session.hand, views)
+        DiameterLines(session, views)
         views.changed.connect(session.hand.put_down)
     return views
 
