@@ -72,3 +72,14 @@ def test_a_drawn_line_is_off_by_what_the_hand_is_said_to_be(effort: ModuleType) 
     assert np.array_equal(effort.hand.Hand(0, line_mm=0.0).drawn(plane, (1.0, 1.0)), plane)
     again = [effort.hand.Hand(3).drawn(plane, (1.0, 1.0)) for _ in range(2)]
     assert np.array_equal(*again)
+
+
+def test_one_click_on_a_generated_head_is_worth_something(tmp_path: Path) -> None:
+    out = tmp_path / "clicks.json"
+    command = [sys.executable, str(BENCHMARKS / "click.py"), "--quick", "--json", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(out.read_text())["rows"]
+    assert {row["region"] for row in found} == {"ET", "TC"}
+    assert np.median([row["dice"][0] for row in found]) > 0.85
+    assert np.median([row["seconds"][0] for row in found]) < 0.5
