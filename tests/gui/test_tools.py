@@ -11,7 +11,8 @@ from scipy import ndimage
 
 from napari_tumorseg.annotation.entries import EntryKind
 from napari_tumorseg.annotation.review import LesionStatus
-from napari_tumorseg.core.document import PatchSource
+from napari_tumorseg.core.document import Origin, PatchSource
+from napari_tumorseg.core.grid import Box
 from napari_tumorseg.widgets.diameter_lines import DiameterLines
 from napari_tumorseg.widgets.outline_preview import OutlinePreview
 
@@ -317,3 +318,27 @@ def test_the_diameters_are_drawn_in_their_slice(bench):
     session.view.crosshair.move((z, y, x))
     press(bench, Qt.Key.Key_Delete)
     assert lines.shown == 0
+
+
+def test_other_slices_are_corrected_as_the_checked_ones_were(bench, qtbot):
+    session = bench.session
+    document = session.active.document
+    ball = document.labels == 3
+    axial = np.flatnonzero(ball.any(axis=(1, 2)))
+    # The model's ball is of the wrong class; two slices are put right and checked.
+    for index in axial[[0, len(axial) // 2]]:
+        z, y, x = session.view.scene.to_world(document.grid.to_mm((index, 18, 20)))
+        session.view.crosshair.move((z, y, x))
+        box = Box((int(index), 0, 0), (int(index) + 1, *document.labels.shape[1:]))
+        document.write(box, np.where(ball[box.slices], 1, 0).astype(np.uint8), Origin(PatchSource.HAND, "paint"))
+        press(bench, Qt.Key.Key_K)
+    assert session.checked.slices == {(0, int(i)) for i in axial[[0, len(axial) // 2]]}
+    with qtbot.waitSignal(session.hand.ended, timeout=300000) as ended:
+        press(bench, Qt.Key.Key_K, Qt.KeyboardModifier.ShiftModifier)
+    assert ended.args == ["learn", "done"]
+    right = (document.labels == 1) & ball
+    assert right.sum() > 0.7 * ball.sum()
+    for index in axial[[0, len(axial) // 2]]:
+        assert np.array_equal(document.labels[index] == 1, ball[index])
+    press(bench, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert (document.labels == 3).any()

@@ -48,8 +48,3 @@ def test_editing_gives_the_results_of_its_peers() -> None:
     assert "NO" not in done.stdout.split("journal.py")[0]
     for part in ("journal.py", "lesion_table.py", "editing_tools.py"):
         assert part in done.stdout
-
-
-def test_the_click_segmenter_is_measured() -> None:
-    done = _run("click.py", "--quick")
-    assert done.returncode == 0, done.stdout + done.stderr

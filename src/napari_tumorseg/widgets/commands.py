@@ -145,6 +145,16 @@ def adaptive_brush(viewer: ViewerModel) -> None:
     _session(viewer).gate.toggle("adaptive_brush")
 
 
+def check_slice(viewer: ViewerModel) -> None:
+    """Mark the slice in view as checked, or take that back."""
+    _session(viewer).checked.toggle()
+
+
+def learn(viewer: ViewerModel) -> None:
+    """Correct the other slices as the checked ones were corrected."""
+    _session(viewer).hand.use("learn")
+
+
 def put_down(viewer: ViewerModel) -> None:
     """Drop the outline that is being drawn, else put the tool down."""
     _session(viewer).hand.escape()
@@ -375,6 +385,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("lasso", "Lasso", "A", lasso, "Draw"),
     Command("livewire", "Live-wire", "D", livewire, "Draw"),
     Command("interpolate", "Fill between slices", "I", interpolate, "Draw"),
+    Command("check_slice", "Slice checked, or not", "K", check_slice, "Draw"),
+    Command("learn", "Learn the rest from checked slices", "Shift+K", learn, "Draw"),
     Command("put_down", "Drop the outline or put the tool down", "", put_down, "Draw"),
     Command("replay", "Replay the correction", "", replay, "Finish"),
     Command("next_case", "Next case of the queue", "Ctrl+Alt+N", next_case, "Finish"),

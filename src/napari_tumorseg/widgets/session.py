@@ -20,6 +20,7 @@ from napari_tumorseg.core.errors import Cancelled, InputError, TumorSegError
 from napari_tumorseg.core.grid import Grid
 from napari_tumorseg.core.settings import Settings
 from napari_tumorseg.core.volume import Volume
+from napari_tumorseg.widgets.checked_slices import CheckedSlices
 from napari_tumorseg.widgets.jobs import JobRunner
 from napari_tumorseg.widgets.journal_keeper import JournalKeeper
 from napari_tumorseg.widgets.lesion_focus import LesionFocus
@@ -79,6 +80,7 @@ class Session(QObject):
         self.lesions = LesionTracker(self.runner, self)
         self.lesions.failed.connect(self.report)
         self.focus = LesionFocus(self)
+        self.checked = CheckedSlices(self)
         self.hand = ToolHand(self)
         self.gate = PaintGate(self)
         self.case: Case | None = None

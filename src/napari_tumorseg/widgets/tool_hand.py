@@ -22,6 +22,7 @@ from napari_tumorseg.widgets.mask_layer import MaskLayer
 from napari_tumorseg.widgets.tool_pointer import Pointer
 from napari_tumorseg.widgets.wire import Wire
 from napari_tumorseg.workflows.correct import CorrectRequest, draft_of, scope_of, write_draft
+from napari_tumorseg.workflows.learn import learn_tool
 from napari_tumorseg.workflows.prompt import prompt_tools
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class ToolHand(QObject):
         catalogue = Catalogue(self._session.settings)
         prompted = [catalogue.spec(name) for name in catalogue.names() if catalogue.state(name).ready]
         found = [prompt_tools(spec, lambda n=spec.name: catalogue.load(n)) for spec in prompted if spec.prompts]  # type: ignore[misc]
-        return (*(entry for group in found for entry in group), *_LISTED)
+        return (*(entry for group in found for entry in group), learn_tool(self._session.checked.known), *_LISTED)
 
     def named(self, name: str) -> Tool:
         """Return a tool by name; raise `InputError` when there is none."""
