@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from napari_tumorseg.cli.agree import agree
 from napari_tumorseg.cli.console import emit, say, shown_progress
 from napari_tumorseg.cli.models import models_app
 from napari_tumorseg.core.errors import InputError
@@ -125,3 +126,6 @@ def demo(
     with shown_progress() as progress:
         document = run_demo(out, model, case, window, progress)
     emit(document, as_json=as_json, text=document["text"])
+
+
+app.command()(agree)

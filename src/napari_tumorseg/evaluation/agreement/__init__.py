@@ -1,0 +1,1 @@
+"""How well two measurements of one quantity agree."""
