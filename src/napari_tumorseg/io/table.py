@@ -65,7 +65,7 @@ class Table:
 
 
 def read_table(path: Path) -> Table:
-    """Read a CSV file in UTF-8 whose first line names the columns.
+    r"""Read a CSV file in UTF-8 whose first line names the columns.
 
     Raises
     ------
@@ -76,7 +76,7 @@ def read_table(path: Path) -> Table:
     --------
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "a.csv"
-    >>> _ = path.write_text("case;volume\\np1;2,5\\n")
+    >>> _ = path.write_text("case;volume\np1;2,5\n")
     >>> table = read_table(path)
     >>> table.columns, table.number(table.rows[0], "volume")
     (('case', 'volume'), 2.5)

@@ -174,7 +174,7 @@ def _values(table: Table, request: AgreeRequest) -> tuple[list[Row], np.ndarray[
     if dropped and request.missing == "refuse":
         named = ", ".join(f"line {item['line']}" + (f" ({item['patient']})" if item["patient"] else "") for item in dropped[:_NAMED_ROWS])
         more = f" and {len(dropped) - _NAMED_ROWS} more" if len(dropped) > _NAMED_ROWS else ""
-        raise InputError(f"Values are missing in {named}{more} of {table.path.name}.", "Complete them, or say that such rows are dropped.")
+        raise InputError(f"Values are missing in {named}{more} of {table.path.name}.", "Complete them, or drop such rows (--drop-missing).")
     return kept, np.array(values, np.float64).reshape(-1, 2), dropped
 
 
@@ -183,7 +183,7 @@ def _check_pairs(pairs: Pairs, request: AgreeRequest, rows: int) -> None:
     if request.repeats == "refuse" and rows > n:
         who = next(patient for patient, count in zip(pairs.patients, pairs.rows, strict=True) if count > 1)
         raise InputError(
-            f"{rows - n} rows belong to patients that have one already, e.g. {who}.", "Leave one row per patient, or average them."
+            f"{rows - n} rows belong to patients that have one already, e.g. {who}.", "Leave one row per patient, or have them averaged."
         )
     if n < FEWEST:
         what = "patients" if request.patient else "rows"
@@ -228,18 +228,18 @@ def _points(pairs: Pairs) -> list[dict[str, Any]]:
 
 
 def _notes(document: dict[str, Any], request: AgreeRequest) -> list[str]:
-    notes = []
+    notes, unit = [], document["unit"]
     if not request.patient:
         notes.append("Every row is taken as another patient; name the patient column if patients have several rows.")
     if document["averaged"]:
-        notes.append(
-            f"{document['averaged']} patients have several rows; their means are compared, whose limits are narrower than those of single rows."
-        )
+        what = _count(document["averaged"], "patient is", "patients are")
+        notes.append(f"{what} the mean of several rows; limits of means are narrower than those of single rows.")
     if document["dropped"]:
-        notes.append(f"{len(document['dropped'])} rows without a value were dropped.")
+        notes.append(f"{_count(len(document['dropped']), 'row', 'rows')} without a value left out.")
     for name, reading in document["equivalence"]["readings"].items():
         if reading["dropped"]:
-            notes.append(f"The {name} reading of equivalence leaves out {reading['dropped']} patients with a zero or a negative value.")
+            left = _count(reading["dropped"], unit, f"{unit}s")
+            notes.append(f"The {name} reading of equivalence leaves out {left} with a zero or a negative value.")
     normality = document["bland_altman"]["normality_p"]
     if normality is not None and normality < 0.05:
         notes.append(
@@ -249,6 +249,10 @@ def _notes(document: dict[str, Any], request: AgreeRequest) -> list[str]:
     if slope_p is not None and slope_p < 0.05:
         notes.append("The differences change with the size of the measurement; the ratio (log) tells more than bias and limits.")
     return notes
+
+
+def _count(number: int, one: str, several: str) -> str:
+    return f"{number} {one if number == 1 else several}"
 
 
 def _span(values: list[float | None]) -> str:
@@ -276,7 +280,7 @@ def as_text(document: dict[str, Any]) -> str:
     text.append(f"Repeatability       {between['coefficient']:.4g} ({_span(between['coefficient_ci'])}) between the columns")
     for title, key in (("Passing-Bablok", "passing_bablok"), ("Deming", "deming")):
         fit = lines[key]
-        shown = f"slope {_or_none(fit['slope'])} ({_span(fit['slope_ci'])}), intercept {_or_none(fit['intercept'])} ({_span(fit['intercept_ci'])})"
+        shown = ", ".join(f"{part} {_or_none(fit[part])} ({_span(fit[part + '_ci'])})" for part in ("slope", "intercept"))
         text.append(f"{title:<19} {fit.get('why') or shown}")
     return "\n".join([*text, *(f"Note: {note}" for note in d["notes"])])
 

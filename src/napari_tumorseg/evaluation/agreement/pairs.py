@@ -17,6 +17,8 @@ Floats = npt.NDArray[np.float64]
 
 #: Fewer pairs than this leave no interval: that of the concordance coefficient divides by n - 2.
 FEWEST = 3
+# Sums of fourth powers of larger values are no longer finite.
+_LARGEST = 1e60
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +67,8 @@ def paired(reference: npt.ArrayLike, test: npt.ArrayLike, *, vary: bool = False)
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         bad = np.flatnonzero(~(np.isfinite(x) & np.isfinite(y)))
         raise InputError(f"{bad.size} of the pairs are not finite, the first at place {int(bad[0]) + 1}.", "Complete or drop them.")
+    if max(np.abs(x).max(initial=0), np.abs(y).max(initial=0)) > _LARGEST:
+        raise InputError(f"A value is larger than {_LARGEST:g}.", "Give the measurements in a larger unit.")
     if x.size < FEWEST:
         raise InputError(f"There are {x.size} pairs.", f"Agreement needs at least {FEWEST}.")
     if vary:
