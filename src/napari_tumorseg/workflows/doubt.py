@@ -51,6 +51,14 @@ class DoubtRequest:
         1 mm³ at one bit.
     extent_mm : float
         Largest diameter of a place; what is longer is split into several.
+    least_volume_ml : float
+        Places of fewer voxels than this are left out: 0.014 mL is a ball of 3 mm.
+    share : float
+        The places are listed, the most doubtful first, until they hold this share of the uncertainty of all; what follows is
+        many places that hold little.
+    apart_bits : float
+        Whatever their share, places more than three voxels from the mask are listed where the model was as unsure as this: there it may have
+        missed a small lesion, which has little uncertainty because it is small. 0.9 bit is a probability of 0.32 to 0.68.
     most : int
         Number of places at most, the least doubtful ones dropped.
     """
@@ -58,6 +66,9 @@ class DoubtRequest:
     least_bits: float = 0.25
     least_mass_ml: float = 0.005
     extent_mm: float = 25.0
+    least_volume_ml: float = 0.014
+    share: float = 0.9
+    apart_bits: float = 0.9
     most: int = 60
 
 
@@ -177,7 +188,7 @@ def find_doubts(
     -------
     tuple of Doubt
         Connected parts of the excess uncertainty (26 neighbours), the long ones split, by falling
-        uncertainty mass.
+        uncertainty mass; those that the request says matter.
 
     Raises
     ------
@@ -207,7 +218,30 @@ def find_doubts(
             if float(mass[members].sum()) >= request.least_mass_ml:
                 places.append(_place(at[members], mass[members], found, grid, voxel_ml))
     places.sort(key=lambda place: (-place.mass_ml, place.box.start))
-    return tuple(_ranked(place, rank) for rank, place in enumerate(places[: request.most], 1))
+    return tuple(_ranked(place, rank) for rank, place in enumerate(_that_matter(places, labels, request)[: request.most], 1))
+
+
+def _that_matter(places: list[Doubt], labels: npt.NDArray[Any], request: DoubtRequest) -> list[Doubt]:
+    """Return those of the places, given by falling mass, that somebody should look at."""
+    enough = request.share * sum(place.mass_ml for place in places)
+    before, kept = 0.0, []
+    for place in places:
+        if place.volume_ml >= request.least_volume_ml and (
+            before < enough or (place.peak_bits >= request.apart_bits and not _touches(place, labels))
+        ):
+            kept.append(place)
+        before += place.mass_ml
+    return kept
+
+
+def _touches(place: Doubt, labels: npt.NDArray[Any]) -> bool:
+    """Return whether a label lies in a place or within the layers of its border."""
+    from scipy import ndimage
+
+    around = place.box.grown(_LAYERS, labels.shape)
+    near = np.zeros(around.shape, bool)
+    _part(near, around, place.box)[...] = place.inside
+    return bool((labels[around.slices][ndimage.binary_dilation(near, np.ones((3, 3, 3), bool), _LAYERS)] > 0).any())
 
 
 def _ranked(place: Doubt, rank: int) -> Doubt:

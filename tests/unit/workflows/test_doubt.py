@@ -128,7 +128,7 @@ def test_every_doubtful_voxel_is_in_one_place_or_in_one_too_light(seed, extent_m
     values = np.where(rng.random(shape) < 0.15, rng.random(shape), 0).astype(np.float16)
     grid = Grid.from_spacing(shape, (3, 1, 1))
     labels = np.zeros(shape, np.uint8)
-    request = DoubtRequest(least_mass_ml=0.0, extent_mm=extent_mm, most=10_000)
+    request = DoubtRequest(least_mass_ml=0.0, extent_mm=extent_mm, least_volume_ml=0.0, share=1.0, most=10_000)
     covered = np.zeros(shape, int)
     total = 0.0
     for place in find_doubts(UncertaintyMap(values, Box.whole(shape), shape), labels, grid, request):
@@ -148,9 +148,38 @@ def test_light_places_and_the_end_of_the_list_are_left_out():
     p[30, 40:50, 40:50] = 0.5
     found, labels = _map(p)
     assert len(find_doubts(found, labels, GRID)) == 2
-    assert len(find_doubts(found, labels, GRID, DoubtRequest(least_mass_ml=0))) == 3
+    assert len(find_doubts(found, labels, GRID, DoubtRequest(least_mass_ml=0, least_volume_ml=0, share=1.0))) == 3
+    assert len(find_doubts(found, labels, GRID, DoubtRequest(least_mass_ml=0, share=1.0))) == 2
     only = find_doubts(found, labels, GRID, DoubtRequest(most=1))
     assert [place.box.start[0] for place in only] == [30]
+
+
+@settings(max_examples=20)
+@given(st.lists(st.integers(1, 30), min_size=1, max_size=12, unique=True), st.floats(0.3, 1.0))
+def test_the_list_ends_where_it_holds_the_share_of_all(lengths, share):
+    values = np.zeros((2 * len(lengths), 1, 30), np.float16)
+    for row, length in enumerate(lengths):
+        values[2 * row, 0, :length] = 0.5
+    grid = Grid.from_spacing(values.shape, (1, 1, 1))
+    # All is mask, so that no place is apart from it.
+    labels = np.ones(values.shape, np.uint8)
+    request = DoubtRequest(least_mass_ml=0, least_volume_ml=0, extent_mm=100, share=share)
+    places = find_doubts(UncertaintyMap(values, Box.whole(values.shape), values.shape), labels, grid, request)
+    by_mass = sorted(lengths, reverse=True)
+    fewest = next(n for n in range(1, len(lengths) + 1) if sum(by_mass[:n]) >= share * sum(lengths) * (1 - 1e-9))
+    assert [round(place.mass_ml * 2000) for place in places] == by_mass[:fewest]
+
+
+def test_a_small_place_apart_from_the_mask_is_listed_where_the_model_was_undecided():
+    p = np.zeros(SHAPE)
+    p[5:15, 10:40, 10:14] = 0.45
+    p[30, 50:54, 50:54] = 0.5
+    p[35, 10:14, 50:54] = 0.25
+    found, labels = _map(p)
+    request = DoubtRequest(extent_mm=1000)
+    assert [place.box.start for place in find_doubts(found, labels, GRID, request)] == [(5, 10, 10), (30, 50, 50)]
+    labels[33, 56, 56] = 1  # three voxels away, over a corner
+    assert [place.box.start for place in find_doubts(found, labels, GRID, request)] == [(5, 10, 10)]
 
 
 def test_nothing_doubtful_gives_no_place():
