@@ -57,8 +57,9 @@ class DoubtRequest:
         The places are listed, the most doubtful first, until they hold this share of the uncertainty of all; what follows is
         many places that hold little.
     apart_bits : float
-        Whatever their share, places more than three voxels from the mask are listed where the model was as unsure as this: there it may have
-        missed a small lesion, which has little uncertainty because it is small. 0.9 bit is a probability of 0.32 to 0.68.
+        Whatever their share, places more than three voxels from the mask are listed where the model was as unsure as this: there
+        it may have missed a small lesion, which has little uncertainty because it is small. 0.9 bit is a probability of 0.32 to
+        0.68.
     most : int
         Number of places at most, the least doubtful ones dropped.
     """

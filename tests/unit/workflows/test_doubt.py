@@ -172,13 +172,14 @@ def test_the_list_ends_where_it_holds_the_share_of_all(lengths, share):
 
 def test_a_small_place_apart_from_the_mask_is_listed_where_the_model_was_undecided():
     p = np.zeros(SHAPE)
-    p[5:15, 10:40, 10:14] = 0.45
-    p[30, 50:54, 50:54] = 0.5
+    p[5:25, 10:40, 10:14] = 0.45
+    p[28:33, 48:55, 48:55] = 0.5
     p[35, 10:14, 50:54] = 0.25
     found, labels = _map(p)
     request = DoubtRequest(extent_mm=1000)
-    assert [place.box.start for place in find_doubts(found, labels, GRID, request)] == [(5, 10, 10), (30, 50, 50)]
-    labels[33, 56, 56] = 1  # three voxels away, over a corner
+    assert [place.box.start for place in find_doubts(found, labels, GRID, request)] == [(5, 10, 10), (28, 48, 48)]
+    labels[30, 51, 51] = 1
+    assert len(find_doubts(found, labels, GRID, DoubtRequest(extent_mm=1000, share=1.0))) == 3
     assert [place.box.start for place in find_doubts(found, labels, GRID, request)] == [(5, 10, 10)]
 
 
