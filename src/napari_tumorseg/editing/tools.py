@@ -34,6 +34,16 @@ from napari_tumorseg.editing.level_tracing import LevelParams, level_tracing
 from napari_tumorseg.editing.logic import LogicParams, combine
 from napari_tumorseg.editing.margin import HollowParams, MarginParams, hollow, margin
 from napari_tumorseg.editing.outline import LassoParams, WireParams, lasso, livewire
+from napari_tumorseg.editing.pet_threshold import (
+    EdgeParams,
+    FixedSuvParams,
+    PercentParams,
+    PercistParams,
+    gradient_edge,
+    percent_of_max,
+    percist,
+    suv_at_least,
+)
 from napari_tumorseg.editing.region import Mask
 from napari_tumorseg.editing.restore import (
     RestoreLassoParams,
@@ -126,6 +136,42 @@ _ALL = (
         LevelParams,
         level_tracing,
         "Click on a border to fill the line of equal intensity through it.",
+        ("image",),
+    ),
+    Tool(
+        "pet_suv",
+        "PET: SUV at least",
+        "click",
+        FixedSuvParams,
+        suv_at_least,
+        "Click on a lesion to paint what reaches SUV 2.5, 4.0 or another value.",
+        ("image",),
+    ),
+    Tool(
+        "pet_percent",
+        "PET: % of maximum",
+        "click",
+        PercentParams,
+        percent_of_max,
+        "Click on a lesion to paint what reaches a share (41 %) of its maximum.",
+        ("image",),
+    ),
+    Tool(
+        "pet_percist",
+        "PET: PERCIST liver",
+        "click",
+        PercistParams,
+        percist,
+        "Draw a liver region into a mask of its own; then click on a lesion to paint what reaches 1.5 x its mean + 2 SD.",
+        ("image", "other"),
+    ),
+    Tool(
+        "pet_edge",
+        "PET: gradient edge",
+        "click",
+        EdgeParams,
+        gradient_edge,
+        "Click on a lesion to paint it up to where its uptake falls off most steeply.",
         ("image",),
     ),
     Tool(
