@@ -11,6 +11,7 @@ from napari_tumorseg.cli.agree import agree
 from napari_tumorseg.cli.console import emit, say, shown_progress
 from napari_tumorseg.cli.models import models_app
 from napari_tumorseg.cli.quantify import quantify
+from napari_tumorseg.cli.raters import raters
 from napari_tumorseg.core.errors import InputError
 
 __all__ = ["app"]
@@ -131,3 +132,4 @@ def demo(
 
 app.command()(agree)
 app.command()(quantify)
+app.command()(raters)

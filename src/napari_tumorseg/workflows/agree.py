@@ -105,7 +105,7 @@ def agree(request: AgreeRequest, progress: Progress | None = None) -> dict[str, 
     x, y = pairs.reference, pairs.test
     progress.update(0.2, "Measuring the agreement")
     bound = request.bound if request.bound is not None else request.margin * abs(float(x.mean()))
-    document = {
+    document: dict[str, Any] = {
         "table": str(request.table),
         "reference": request.reference,
         "test": request.test,
@@ -206,17 +206,18 @@ def _repeatability(patients: list[Any], values: np.ndarray[Any, Any], pairs: Pai
 
 def _lines(pairs: Pairs, request: AgreeRequest) -> dict[str, Any]:
     """Return the regression lines; one that cannot be fitted says why and does not take the rest with it."""
+    if not request.error_ratio > 0:
+        raise InputError(f"{request.error_ratio:g} is not a ratio of error variances.", "Give a positive number.")
+    nothing = {"slope": None, "slope_ci": [None, None], "intercept": None, "intercept_ci": [None, None]}
     lines: dict[str, Any] = {}
-    for name, fit in (
-        ("passing_bablok", lambda: passing_bablok(pairs.reference, pairs.test, request.confidence)),
-        ("deming", lambda: deming(pairs.reference, pairs.test, request.error_ratio, request.confidence)),
-    ):
-        try:
-            lines[name] = fit()
-        except InputError as error:
-            if name == "deming" and request.error_ratio <= 0:
-                raise
-            lines[name] = {"slope": None, "slope_ci": [None, None], "intercept": None, "intercept_ci": [None, None], "why": error.message}
+    try:
+        lines["passing_bablok"] = passing_bablok(pairs.reference, pairs.test, request.confidence)
+    except InputError as error:
+        lines["passing_bablok"] = {**nothing, "why": error.message}
+    try:
+        lines["deming"] = deming(pairs.reference, pairs.test, request.error_ratio, request.confidence)
+    except InputError as error:
+        lines["deming"] = {**nothing, "why": error.message}
     return lines
 
 

@@ -143,7 +143,7 @@ def deming(reference: npt.ArrayLike, test: npt.ArrayLike, error_ratio: float = 1
     sums = np.array([(dx**2).sum(), (dy**2).sum(), (dx * dy).sum()])
     if abs(sums[2]) <= 1e-15 * math.sqrt(sums[0] * sums[1]):
         raise InputError("The two columns do not vary together, so no line fits them.", "Check that the columns belong together.")
-    slope = float(_deming_slope(*sums, error_ratio))
+    slope = float(_deming_slope(sums[0], sums[1], sums[2], error_ratio))
     # Sums of squares without one patient, for all patients at once.
     share = n / (n - 1)
     slopes = _deming_slope(sums[0] - share * dx**2, sums[1] - share * dy**2, sums[2] - share * dx * dy, error_ratio)

@@ -1,0 +1,1 @@
+"""How well raters agree: in categories, in masks, and what they agree on."""
