@@ -68,7 +68,7 @@ def readings_of_folder(folder: Path) -> list[Reading]:
     """
     suffixes = {suffix for form in FORMATS if form.writes_masks for suffix in form.suffixes}
     found = []
-    for path in sorted(folder.rglob("*"), key=lambda p: natural_key(p.relative_to(folder))):
+    for path in sorted(folder.rglob("*"), key=lambda p: [natural_key(Path(part)) for part in p.relative_to(folder).parts]):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
         if hidden or suffix_of(path) not in suffixes or not path.is_file():
             continue

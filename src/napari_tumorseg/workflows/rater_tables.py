@@ -11,7 +11,7 @@ import numpy as np
 from napari_tumorseg.core.errors import InputError
 from napari_tumorseg.evaluation.agreement.concordance import concordance
 from napari_tumorseg.evaluation.agreement.icc import intraclass
-from napari_tumorseg.evaluation.raters.categories import cohen_kappa, fleiss_kappa
+from napari_tumorseg.evaluation.raters.categories import WEIGHTS, Weights, cohen_kappa, fleiss_kappa
 from napari_tumorseg.evaluation.raters.krippendorff import krippendorff_alpha
 from napari_tumorseg.io.table import Table, number
 from napari_tumorseg.workflows.rater_readings import Reading, lacks, readings_of_table
@@ -46,7 +46,7 @@ def compare_categories(table: Table, order: Sequence[str] = (), confidence: floa
     for arm, a, b, kind, cases in _pairs(readings):
         first, second = ([own[case].cell for case in cases] for own in (a, b))
         one, other = next(iter(a.values())), next(iter(b.values()))
-        weights = ("plain", "linear", "quadratic") if ordered else ("plain",)
+        weights: tuple[Weights, ...] = WEIGHTS if ordered else WEIGHTS[:1]
         pairs.append({**_named(arm, one, other, kind), **{w: cohen_kappa(first, second, categories, w, confidence) for w in weights}})
     if not pairs:
         raise InputError(f"{table.path.name} has no two raters who judged the same case.", "Agreement needs two raters.")
@@ -115,7 +115,8 @@ def _readings(table: Table, content: str) -> list[Reading]:
     names = [name for name in table.columns if name and name != "case"]
     if len(names) < 2:
         raise InputError(f"{table.path.name} has one rater only ({', '.join(names)}).", "Agreement needs two raters.")
-    found, seen = [], {}
+    found: list[Reading] = []
+    seen: dict[str, int] = {}
     for row in table.rows:
         case = row.values["case"]
         if case in seen:

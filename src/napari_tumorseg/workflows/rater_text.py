@@ -24,9 +24,8 @@ def _masks(document: Mapping[str, Any]) -> list[str]:
         lines.append(f"{group['kind']}{f' ({where})' if where else ''}: {group['pairs']} pairs in {group['cases']} cases")
         for name, score in group["scores"].items():
             if score["n"]:
-                lines.append(
-                    f"  {name:<10} mean {score['mean']:.4g} ({_span(score['mean_ci'])}), {score['min']:.4g} to {score['max']:.4g}, n = {score['n']}"
-                )
+                reach = f"{score['min']:.4g} to {score['max']:.4g}, n = {score['n']}"
+                lines.append(f"  {name:<10} mean {score['mean']:.4g} ({_span(score['mean_ci'])}), {reach}")
     for entry in document["volume_icc"]:
         where = " ".join(str(part) for part in (entry["arm"], "" if entry["label"] == "any" else f"label {entry['label']}") if part)
         chosen = [row for row in entry["icc"] if row["name"] in ("ICC(2,1)", "ICC(3,1)")]
@@ -41,12 +40,9 @@ def _masks(document: Mapping[str, Any]) -> list[str]:
 def _categories(document: Mapping[str, Any]) -> list[str]:
     lines = []
     for pair in document["pairs"]:
-        shown = [
-            f"{name} kappa {_number(pair[name]['kappa'])} ({_span(pair[name]['kappa_ci'])})"
-            for name in ("plain", "linear", "quadratic")
-            if name in pair
-        ]
-        lines.append(f"{_who(pair)}, n = {pair['plain']['n']}: {'; '.join(shown)}")
+        found = [(name, pair[name]) for name in ("plain", "linear", "quadratic") if name in pair]
+        kappas = "; ".join(f"{name} kappa {_number(row['kappa'])} ({_span(row['kappa_ci'])})" for name, row in found)
+        lines.append(f"{_who(pair)}, n = {pair['plain']['n']}: {kappas}")
     for arm in document["arms"]:
         fleiss = arm["fleiss"]
         shown = f"Fleiss' kappa {_number(fleiss['kappa'])} (n = {fleiss['n']}); " if fleiss else ""

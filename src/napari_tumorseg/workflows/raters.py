@@ -71,11 +71,15 @@ def raters(request: RatersRequest, progress: Progress | None = None) -> dict[str
     -------
     dict
         JSON document with ``kind`` ("masks", "categories" or "values"), ``source``, ``raters``, ``cases`` (a number), ``settings``,
-        ``pairs`` and ``notes``. Of masks: ``pairs`` has ``case``, ``arm``, ``label`` ("any", or a value where there are several),
-        ``rater_a``, ``rater_b``, ``group_a``, ``group_b``, ``groups`` (both), ``repeat_a``, ``repeat_b``, ``kind`` ("inter" or "intra") and the scores of
-        `compare_masks`; ``groups`` the summaries by arm, kind, groups and label; ``rater_pairs`` those by pair of raters;
-        ``volumes`` the volume per case and rater; ``volume_icc`` the intraclass correlations of volumes by arm; ``consensus`` what
-        `write_consensus` returns, with ``out``. Of categories and values: see `compare_categories` and `compare_values`.
+        ``pairs`` and ``notes``. Of categories and values: see `compare_categories` and `compare_values`. Of masks:
+
+        - ``pairs``: ``case``, ``arm``, ``label`` ("any", or a value where there are several), ``rater_a``, ``rater_b``, ``group_a``,
+          ``group_b``, ``groups`` (both), ``repeat_a``, ``repeat_b``, ``kind`` ("inter" or "intra") and the scores of `compare_masks`;
+        - ``groups`` and ``rater_pairs``: ``pairs``, ``cases``, ``both_empty`` and ``scores`` (see `summarise`) by arm, kind, groups
+          and label, and by pair of raters;
+        - ``volumes``: ``case``, ``arm``, ``rater``, ``repeat``, ``label``, ``volume_ml``;
+        - ``volume_icc``: ``arm``, ``label``, ``raters``, ``cases``, ``icc`` (see `intraclass`), ``why`` where there is none;
+        - ``consensus``: what `write_consensus` returns, where ``out`` is given.
 
     Raises
     ------
@@ -140,7 +144,11 @@ def _compare_masks(readings: Sequence[Reading], request: RatersRequest, progress
             consensus += write_consensus(case, group, masks, request.out)
     if all(row["both_empty"] for row in rows):
         raise InputError("No rater drew anything in any case.", "Check the masks.")
-    notes = [f"{case} was left out: one reading only ({group[0].rater})." for case, group in alone.items()]
+    notes = []
+    if alone:
+        names = ", ".join(f"{case} ({group[0].rater})" for case, group in list(alone.items())[:8])
+        more = f" and {len(alone) - 8} more" if len(alone) > 8 else ""
+        notes.append(f"Left out, having no second reading to compare with: {names}{more}.")
     empty = sum(row["both_empty"] for row in rows if row["label"] == ANY)
     if empty:
         notes.append(f"In {empty} comparisons both masks are empty: the raters agree, and no score is defined.")

@@ -10,7 +10,11 @@ import numpy.typing as npt
 
 from napari_tumorseg.core.errors import InputError
 
-__all__ = ["cohen_kappa", "confusion_table", "fleiss_kappa"]
+__all__ = ["WEIGHTS", "Weights", "cohen_kappa", "confusion_table", "fleiss_kappa"]
+
+Weights = Literal["plain", "linear", "quadratic"]
+#: What a disagreement weighs by the distance of the categories.
+WEIGHTS: tuple[Weights, ...] = ("plain", "linear", "quadratic")
 
 
 def confusion_table(first: Sequence[Hashable], second: Sequence[Hashable], categories: Sequence[Hashable]) -> npt.NDArray[np.int64]:
@@ -44,7 +48,7 @@ def cohen_kappa(
     first: Sequence[Hashable],
     second: Sequence[Hashable],
     categories: Sequence[Hashable],
-    weights: Literal["plain", "linear", "quadratic"] = "plain",
+    weights: Weights = "plain",
     confidence: float = 0.95,
 ) -> dict[str, Any]:
     """Return Cohen's kappa of two raters.
