@@ -14,8 +14,9 @@ demo:
 	@scripts/bootstrap.sh all
 	@$(BIN)/tumorseg demo
 
+# One process per core; torch's own threads would only wait for one another.
 test: lint
-	$(BIN)/pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" --numprocesses=auto --maxprocesses=8 --dist=worksteal
 
 lint:
 	@scripts/bootstrap.sh all,dev

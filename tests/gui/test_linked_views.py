@@ -80,6 +80,7 @@ class Bench:
         place = QPointF(canvas.mapToGlobal(at.toPoint()))
         QApplication.sendEvent(canvas, QMouseEvent(kind, at, place, acting, buttons, modifiers))
         QTest.qWait(20)
+        QApplication.processEvents()
 
     def drag(self, plane, *worlds, button=LEFT, modifiers=NONE) -> None:
         points = [self.pixel(plane, world) for world in worlds]
@@ -182,7 +183,7 @@ def test_undo_in_another_view_and_by_its_keys(bench):
 def test_the_picture_of_the_other_views_follows(bench):
     """What is painted in one view is seen in the others, in the mask's colour."""
     middle = bench.middle()
-    canvases = {side.plane: side.canvas for side in bench.views._sides}
+    canvases = {side.plane: side.canvas for side in bench.views.sides}
 
     def coloured(plane) -> int:
         shot = canvases[plane].screenshot()[..., :3].astype(int)
@@ -427,7 +428,7 @@ def test_a_highlight_is_drawn_in_all_views(bench, qtbot):
     bench.drag("axial", middle)
     qtbot.waitUntil(lambda: bench.session.lesions.up_to_date and len(bench.session.lesions.rows) == 1, timeout=20000)
     bench.session.focus.go_to(bench.session.lesions.rows[0])
-    relays = [side.relay for side in bench.views._sides if side.relay is not None]
+    relays = [side.relay for side in bench.views.sides if side.relay is not None]
     mirrors = [relay._mirrors[bench.session.active.view.layer] for relay in relays]
     assert bench.session.active.view.highlight is not None
     assert all(mirror.side.highlight is bench.session.active.view.highlight for mirror in mirrors)
@@ -458,12 +459,12 @@ def test_a_click_makes_a_view_active_and_it_can_have_the_whole_place(bench):
     assert bench.views.active == "sagittal"
     bench.views.toggle_alone()
     QApplication.processEvents()
-    shown = [panel.isVisible() for panel in bench.views._panels]
+    shown = [panel.isVisible() for panel in bench.views._panels.panels]
     assert shown == [False, False, True, False]
-    assert bench.views._panels[2].height() > 0.9 * bench.views._root.height()
+    assert bench.views._panels.panels[2].height() > 0.9 * bench.views._panels.height()
     bench.views.toggle_alone()
     QApplication.processEvents()
-    assert all(panel.isVisible() for panel in bench.views._panels)
+    assert all(panel.isVisible() for panel in bench.views._panels.panels)
 
 
 def test_the_3d_view_follows_the_mask_when_idle(bench):
@@ -505,7 +506,7 @@ def test_the_case_is_closed_and_another_opened(bench):
     for view in bench.views.views:
         assert view.letters.texts == {}
         assert not view.lines.shown
-    assert all(len(side.canvas.model.layers) == 0 for side in bench.views._sides)
+    assert all(len(side.canvas.model.layers) == 0 for side in bench.views.sides)
     bench.session.open_case(make_case("IPL"))
     bench.session.add_empty_mask()
     bench.settle()
@@ -521,7 +522,7 @@ def test_switching_off_gives_the_place_back_and_leaves_nothing(bench):
     viewer = bench.dock.viewer
     canvas = bench.views.views[0].canvas
     width = canvas.width()
-    kept = [weakref.ref(side.canvas._qt) for side in bench.views._sides]
+    kept = [weakref.ref(side.canvas._qt) for side in bench.views.sides]
     document = bench.document
     listeners = len(document._listeners)
     bench.views.toggle()
