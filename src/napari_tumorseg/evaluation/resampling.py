@@ -62,6 +62,6 @@ def mean_interval(
     if len(place) < 2:
         return None
     sums, counts = np.bincount(owner, v, len(place)), np.bincount(owner, minlength=len(place))
-    drawn = draws(len(place), seed)
+    drawn = draws(len(place), seed).astype(np.float64)
     low, high = np.quantile((drawn @ sums) / (drawn @ counts), ((1 - confidence) / 2, (1 + confidence) / 2))
     return float(low), float(high)

@@ -47,7 +47,8 @@ def compare_categories(table: Table, order: Sequence[str] = (), confidence: floa
         first, second = ([own[case].cell for case in cases] for own in (a, b))
         one, other = next(iter(a.values())), next(iter(b.values()))
         weights: tuple[Weights, ...] = WEIGHTS if ordered else WEIGHTS[:1]
-        pairs.append({**_named(arm, one, other, kind), **{w: cohen_kappa(first, second, categories, w, confidence) for w in weights}})
+        kappas: dict[str, Any] = {w: cohen_kappa(first, second, categories, w, confidence) for w in weights}
+        pairs.append({**_named(arm, one, other, kind), **kappas})
     if not pairs:
         raise InputError(f"{table.path.name} has no two raters who judged the same case.", "Agreement needs two raters.")
     arms = [_arm_of_categories(arm, readings, categories, ordered, confidence) for arm in sorted({r.arm for r in readings})]

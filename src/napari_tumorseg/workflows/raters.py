@@ -146,9 +146,9 @@ def _compare_masks(readings: Sequence[Reading], request: RatersRequest, progress
         raise InputError("No rater drew anything in any case.", "Check the masks.")
     notes = []
     if alone:
-        names = ", ".join(f"{case} ({group[0].rater})" for case, group in list(alone.items())[:8])
+        shown = ", ".join(f"{case} ({group[0].rater})" for case, group in list(alone.items())[:8])
         more = f" and {len(alone) - 8} more" if len(alone) > 8 else ""
-        notes.append(f"Left out, having no second reading to compare with: {names}{more}.")
+        notes.append(f"Left out, having no second reading to compare with: {shown}{more}.")
     empty = sum(row["both_empty"] for row in rows if row["label"] == ANY)
     if empty:
         notes.append(f"In {empty} comparisons both masks are empty: the raters agree, and no score is defined.")

@@ -95,7 +95,9 @@ def cohen_kappa(
     result: dict[str, Any] = {"kappa": None, "kappa_ci": [None, None], "observed": float(np.trace(table) / n), "n": n}
     if np.count_nonzero(table.sum(axis=0) + table.sum(axis=1)) < 2:
         return result
-    found = cohens_kappa(table, wt=None if weights == "plain" else weights)
+    # statsmodels also makes a test against chance, which may divide by nothing or take the root of a rounded zero.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = cohens_kappa(table, wt=None if weights == "plain" else weights)
     half = float(norm.ppf((1 + confidence) / 2)) * float(np.sqrt(max(found.var_kappa, 0.0)))
     kappa = float(found.kappa)
     return {**result, "kappa": kappa, "kappa_ci": [max(-1.0, kappa - half), min(1.0, kappa + half)]}

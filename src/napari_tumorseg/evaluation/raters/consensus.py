@@ -164,7 +164,7 @@ def staple(masks: Sequence[Labels]) -> Consensus:
     checked = _checked(masks)
     values = sorted({int(v) for mask in checked for v in np.unique(mask)} - {0})
     if not values:
-        return Consensus(np.zeros_like(checked[0]))
+        return Consensus(np.zeros(checked[0].shape, np.result_type(*checked)))
     return _staple_binary(checked, values[0]) if len(values) == 1 else _staple_labels(checked, values)
 
 
@@ -174,7 +174,7 @@ def _staple_binary(masks: list[Labels], value: int) -> Consensus:
     filtered = sitk.STAPLEImageFilter()
     filtered.SetForegroundValue(1.0)
     probability = filtered.Execute([sitk.GetImageFromArray((mask == value).astype(np.uint8)) for mask in masks])
-    labels = np.where(sitk.GetArrayViewFromImage(probability) >= 0.5, value, 0).astype(masks[0].dtype)
+    labels = np.where(sitk.GetArrayViewFromImage(probability) >= 0.5, value, 0).astype(np.result_type(*masks))
     sensitivity, specificity = ([{value: float(v)} for v in found] for found in (filtered.GetSensitivity(), filtered.GetSpecificity()))
     return Consensus(labels, tuple(sensitivity), tuple(specificity))
 
@@ -190,7 +190,7 @@ def _staple_labels(masks: list[Labels], values: list[int]) -> Consensus:
     filtered.SetLabelForUndecidedPixels(len(names))
     fused = sitk.GetArrayFromImage(filtered.Execute([sitk.GetImageFromArray(number[mask]) for mask in masks]))
     undecided = fused == len(names)
-    back = np.array([*names, 0], masks[0].dtype)
+    back = np.array([*names, 0], np.result_type(*masks))
     sensitivity, specificity = [], []
     share = np.bincount(fused[~undecided].ravel(), minlength=len(names))[: len(names)].astype(np.float64)
     for rater in range(len(masks)):
@@ -223,8 +223,8 @@ def _room(masks: list[Labels]) -> tuple[Labels, Box]:
     box: Box | None = None
     for mask in masks:
         own = bounding_box(mask != 0)
-        box = own if box is None or own is None else box.union(own)
-        box = box or own
+        if own is not None:
+            box = own if box is None else box.union(own)
     return np.zeros(masks[0].shape, np.result_type(*masks)), box or Box((0, 0, 0), (0, 0, 0))
 
 
