@@ -15,7 +15,8 @@ from napari_tumorseg.io.table import Row, Table, is_missing
 
 __all__ = ["Reading", "lacks", "pairs_of", "readings_of_folder", "readings_of_table"]
 
-_NAME = re.compile(r"^(?:(?P<case>.+)_)?(?P<rater>[^_]+?)(?:_repeat(?P<repeat>[0-9]+))?$")
+_NAME = re.compile(r"(?:(?P<case>.+)_)?(?P<rater>[^_]+)")
+_REPEAT = re.compile(r"_repeat([1-9][0-9]*)$")
 _LAYOUT = "Name masks CASE_RATER.nii.gz or CASE/NAME_RATER.nii.gz, a repeat CASE_RATER_repeat2.nii.gz, or list them in a CSV table."
 
 
@@ -72,11 +73,13 @@ def readings_of_folder(folder: Path) -> list[Reading]:
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
         if hidden or suffix_of(path) not in suffixes or not path.is_file():
             continue
-        match = _NAME.match(stem_of(path))
+        stem = stem_of(path)
+        repeat = _REPEAT.search(stem)
+        match = _NAME.fullmatch(_REPEAT.sub("", stem))
         if not match:
             continue
         parts = [*path.relative_to(folder).parts[:-1], *([match["case"]] if match["case"] else [])]
-        found.append(Reading("/".join(parts), match["rater"], repeat=int(match["repeat"] or 1), path=path))
+        found.append(Reading("/".join(parts), match["rater"], repeat=int(repeat[1]) if repeat else 1, path=path))
     if not found:
         raise InputError(f"{folder} holds no masks.", _LAYOUT)
     return _unique(found, folder.name)

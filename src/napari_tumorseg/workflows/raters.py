@@ -16,7 +16,7 @@ from napari_tumorseg.core.jobs import Progress
 from napari_tumorseg.evaluation.agreement.icc import intraclass
 from napari_tumorseg.evaluation.raters.krippendorff import Scale
 from napari_tumorseg.evaluation.raters.masks import compare_masks, summarise
-from napari_tumorseg.io.table import read_table
+from napari_tumorseg.io.table import Table, is_missing, read_table
 from napari_tumorseg.workflows.rater_consensus import write_consensus
 from napari_tumorseg.workflows.rater_readings import Reading, pairs_of, readings_of_folder, readings_of_table
 from napari_tumorseg.workflows.rater_tables import compare_categories, compare_values
@@ -108,12 +108,11 @@ def raters(request: RatersRequest, progress: Progress | None = None) -> dict[str
     return compare_categories(table, request.order, request.confidence)
 
 
-def _are_values(table: Any, scale: Scale | None) -> bool:
+def _are_values(table: Table, scale: Scale | None) -> bool:
     if scale is not None:
         return scale in ("interval", "ratio")
-    cells = {
-        row.values[name]: table.number(row, name) for row in table.rows for name in table.columns if name != "case" and row.values[name]
-    }
+    columns = [name for name in table.columns if name not in ("", "case")]
+    cells = {row.values[name]: table.number(row, name) for row in table.rows for name in columns if not is_missing(row.values[name])}
     return len(cells) > 10 and None not in cells.values()
 
 
