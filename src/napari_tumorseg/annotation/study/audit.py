@@ -68,6 +68,7 @@ class AuditEntry:
 
         Examples
         --------
+        >>> from dataclasses import replace
         >>> entry = AuditEntry(1, 0, 0, "", "R1", "submitted", "K7", "{}", FIRST)
         >>> entry.digest == replace(entry, actor="R2").digest
         False

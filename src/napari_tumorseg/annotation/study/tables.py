@@ -1,7 +1,8 @@
 """The tables of a study, the same in SQLite and in PostgreSQL.
 
 `APPEND_ONLY` tables are only ever added to, and a ``task`` that was submitted does not change any more; triggers of the database
-hold that (see `migrations`). Masks lie in the database itself, so that they are under the same locks and triggers as everything else; images and journals are files.
+hold that (see `migrations`). Masks lie in the database itself, so that they are under the same locks and triggers as everything
+else; images and journals are files.
 """
 
 from __future__ import annotations
