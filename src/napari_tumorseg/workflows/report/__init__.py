@@ -1,0 +1,1 @@
+"""Results as plots, tables and one page that can be handed on."""
