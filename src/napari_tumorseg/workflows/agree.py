@@ -257,6 +257,8 @@ def _count(number: int, one: str, several: str) -> str:
 
 
 def _span(values: list[float | None]) -> str:
+    if not any(value is not None for value in values):
+        return "no interval"
     return " to ".join("?" if value is None else f"{value:.4g}" for value in values)
 
 

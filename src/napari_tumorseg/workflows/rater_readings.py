@@ -79,7 +79,7 @@ def readings_of_folder(folder: Path) -> list[Reading]:
         if not match:
             continue
         parts = [*path.relative_to(folder).parts[:-1], *([match["case"]] if match["case"] else [])]
-        found.append(Reading("/".join(parts), match["rater"], repeat=int(repeat[1]) if repeat else 1, path=path))
+        found.append(Reading("/".join(parts) or folder.resolve().name, match["rater"], repeat=int(repeat[1]) if repeat else 1, path=path))
     if not found:
         raise InputError(f"{folder} holds no masks.", _LAYOUT)
     return _unique(found, folder.name)

@@ -99,10 +99,12 @@ def compare_values(table: Table, confidence: float = 0.95) -> dict[str, Any]:
         entry = {"arm": arm, "raters": names, "icc": [], "krippendorff": {}}
         complete = matrix[~np.isnan(matrix).any(axis=1)]
         entry["cases_all_judged"] = int(complete.shape[0])
-        try:
+        if complete.shape[0] < 2 or complete.shape[1] < 2:
+            entry["why"] = f"{complete.shape[0]} of the cases were judged by all {len(names)} raters, and two are needed"
+        elif np.ptp(complete) == 0:
+            entry["why"] = "all values are the same"
+        else:
             entry["icc"] = intraclass(complete, confidence)
-        except InputError as error:
-            entry["why"] = error.message
         scales = ("interval", "ratio") if np.nanmin(matrix) >= 0 else ("interval",)
         entry["krippendorff"] = {scale: _alpha(matrix.T, scale, confidence) for scale in scales}
         arms.append(entry)

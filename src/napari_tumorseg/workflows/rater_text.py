@@ -82,4 +82,6 @@ def _number(value: float | None) -> str:
 
 
 def _span(values: list[float | None]) -> str:
+    if not any(value is not None for value in values):
+        return "no interval"
     return " to ".join("?" if value is None else f"{value:.4g}" for value in values)

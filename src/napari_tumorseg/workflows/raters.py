@@ -235,14 +235,14 @@ def _grouped(rows: Sequence[dict[str, Any]], keys: Sequence[str], confidence: fl
             "both_empty": sum(row["both_empty"] for row in own),
             "scores": summarise(own, "case", confidence),
         }
-        for key, own in sorted(groups.items())
+        for key, own in groups.items()
     ]
 
 
 def _volume_icc(volumes: Sequence[dict[str, Any]], confidence: float) -> list[dict[str, Any]]:
     """Return the intraclass correlations of the volumes of first readings, by arm and label, over cases that all raters read."""
     found = []
-    for arm, label in sorted({(row["arm"], row["label"]) for row in volumes}):
+    for arm, label in dict.fromkeys((row["arm"], row["label"]) for row in volumes):
         by_case: dict[str, dict[str, float]] = {}
         for row in volumes:
             if (row["arm"], row["label"], row["repeat"]) == (arm, label, 1):
@@ -250,9 +250,11 @@ def _volume_icc(volumes: Sequence[dict[str, Any]], confidence: float) -> list[di
         names = sorted({rater for own in by_case.values() for rater in own})
         complete = [[own[rater] for rater in names] for own in by_case.values() if len(own) == len(names)]
         entry: dict[str, Any] = {"arm": arm, "label": label, "raters": names, "cases": len(complete), "icc": []}
-        try:
+        if len(complete) < 2:
+            entry["why"] = f"{len(complete)} of the cases were read by all raters, and two are needed"
+        elif np.ptp(complete) == 0:
+            entry["why"] = "all volumes are the same"
+        else:
             entry["icc"] = intraclass(np.array(complete), confidence)
-        except InputError as error:
-            entry["why"] = error.message
         found.append(entry)
     return found
