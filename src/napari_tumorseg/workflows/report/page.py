@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import html
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +11,9 @@ from napari_tumorseg.core.settings import RESEARCH_USE_ONLY
 from napari_tumorseg.io.atomic import atomic_write
 from napari_tumorseg.workflows.report.draw import svg
 from napari_tumorseg.workflows.report.plot import Plot
+from napari_tumorseg.workflows.report.section import Section, Table, number
 
-__all__ = ["Section", "Table", "html_page", "number", "write_page"]
+__all__ = ["html_page", "write_page"]
 
 _STYLE = """
 :root { color-scheme: light; }
@@ -32,50 +31,6 @@ figcaption, .note, footer { font-size: 13px; color: #444444; }
 .scroll { overflow-x: auto; }
 @media print { body { margin: 0; max-width: none; } h2 { break-after: avoid; } figure, tr { break-inside: avoid; } }
 """.strip()
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table: its title, the names of its columns, and its rows of text, numbers or None."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[Any, ...], ...]
-
-    def __post_init__(self) -> None:
-        wrong = [row for row in self.rows if len(row) != len(self.columns)]
-        if wrong:
-            raise ValueError(f"a row of {len(wrong[0])} cells in a table of {len(self.columns)} columns")
-
-
-@dataclass(frozen=True)
-class Section:
-    """A part of the page: heading, sentences, tables, plots, and the notes that qualify them."""
-
-    heading: str
-    text: tuple[str, ...] = ()
-    tables: tuple[Table, ...] = ()
-    plots: tuple[Plot, ...] = ()
-    notes: tuple[str, ...] = field(default=())
-
-
-def number(value: Any) -> str:
-    """Return a cell's text: numbers to four digits, None and what is not finite as a dash.
-
-    Examples
-    --------
-    >>> number(0.123456), number(12345.678), number(3), number(None), number("ET")
-    ('0.1235', '12346', '3', '–', 'ET')
-    """
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            return "–"
-        return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-    return str(value)
 
 
 def html_page(title: str, sections: Sequence[Section], facts: Mapping[str, Any]) -> str:
@@ -97,6 +52,7 @@ def html_page(title: str, sections: Sequence[Section], facts: Mapping[str, Any])
 
     Examples
     --------
+    >>> from napari_tumorseg.workflows.report.section import Section
     >>> "<h2>A &lt; B</h2>" in html_page("Report", [Section("A < B")], {"version": "1"})
     True
     """
@@ -133,9 +89,7 @@ def _section(section: Section) -> str:
 
 
 def _table(table: Table) -> str:
-    # A column is one of numbers when all of its cells are, dashes aside.
-    numeric = [all(_is_number(row[c]) for row in table.rows) for c in range(len(table.columns))]
-    kinds = [' class="number"' if flag else "" for flag in numeric]
+    kinds = [' class="number"' if flag else "" for flag in table.numeric]
     head = "".join(f'<th scope="col"{kind}>{html.escape(name)}</th>' for name, kind in zip(table.columns, kinds, strict=True))
     body = "\n".join(
         "<tr>" + "".join(f"<td{kind}>{html.escape(number(cell))}</td>" for cell, kind in zip(row, kinds, strict=True)) + "</tr>"
@@ -143,10 +97,6 @@ def _table(table: Table) -> str:
     )
     caption = f"<caption>{html.escape(table.title)}</caption>" if table.title else ""
     return f'<div class="scroll"><table>{caption}<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>'
-
-
-def _is_number(cell: Any) -> bool:
-    return isinstance(cell, int | float | None) and not isinstance(cell, bool)
 
 
 def _figure(plot: Plot) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from napari_tumorseg.workflows.report.page import Section, Table
 from napari_tumorseg.workflows.report.plot import Marker, Plot, Series, finite_points
+from napari_tumorseg.workflows.report.section import Section, Table
 from napari_tumorseg.workflows.report.words import interval, titled
 
 __all__ = ["rater_plots", "rater_section"]

@@ -9,8 +9,9 @@ from xml.etree import ElementTree
 import pytest
 
 from napari_tumorseg.workflows.report.draw import svg
-from napari_tumorseg.workflows.report.page import Section, Table, html_page, number, write_page
+from napari_tumorseg.workflows.report.page import html_page, write_page
 from napari_tumorseg.workflows.report.plot import Band, Line, Plot, Series, finite_points
+from napari_tumorseg.workflows.report.section import Section, Table, number
 
 PLOT = Plot(
     "Volumes <1 mL",
