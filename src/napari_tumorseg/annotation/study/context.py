@@ -79,8 +79,10 @@ class Change:
         for action, subject, details, rows in self._notes:
             hashes = {}
             for row in rows:
-                design = isinstance(row, TaskRow) and row.state != "submitted"
-                hashes[row_name(row, design=design)] = row_digest(row, DESIGN if design else ())
+                if isinstance(row, TaskRow):
+                    hashes[row_name(row, design=True)] = row_digest(row, DESIGN)
+                if not isinstance(row, TaskRow) or row.state == "submitted":
+                    hashes[row_name(row)] = row_digest(row)
             found.append(Note(action, subject, {**details, **({"rows": hashes} if hashes else {})}))
         return found
 

@@ -19,7 +19,7 @@ from napari_tumorseg.annotation.study.records import Handout, Lease, StudyTask
 from napari_tumorseg.annotation.study.tables import AnswerRow, CaseRow, PersonRow, PlanRow, TaskRow
 from napari_tumorseg.core.errors import ConflictError, InputError
 
-__all__ = ["next_task", "peek", "release", "renew", "task_record", "unanswered"]
+__all__ = ["free_query", "next_task", "peek", "release", "renew", "task_record", "unanswered"]
 
 
 def next_task(context: StudyContext, person: str) -> Handout:
@@ -31,7 +31,7 @@ def next_task(context: StudyContext, person: str) -> Handout:
         row = session.scalars(_had(person).with_for_update()).first()
         resumed = row is not None
         if row is None:
-            row = session.scalars(_free(person, roles, change.at_us).with_for_update(skip_locked=True, of=TaskRow)).first()
+            row = session.scalars(free_query(person, roles, change.at_us).with_for_update(skip_locked=True, of=TaskRow)).first()
         if row is None:
             return _nothing(session, person, roles, change.at_us)
         _check_plan(context, session, row)
@@ -47,7 +47,7 @@ def next_task(context: StudyContext, person: str) -> Handout:
 def peek(context: StudyContext, person: str) -> StudyTask | None:
     """Return the task that the person is likely to get after the one that they have, without taking it."""
     with context.reading() as session:
-        row = session.scalars(_free(person, _roles(session, person), context.clock.wall_ns() // 1000)).first()
+        row = session.scalars(free_query(person, _roles(session, person), context.clock.wall_ns() // 1000)).first()
         return task_record(context, session, row) if row is not None else None
 
 
@@ -126,7 +126,7 @@ def _had(person: str) -> sa.Select[Any]:
     return sa.select(TaskRow).where(TaskRow.state == "leased", TaskRow.lease_person == person).order_by(TaskRow.id).limit(1)
 
 
-def _free(person: str, roles: list[str], now_us: int) -> sa.Select[Any]:
+def free_query(person: str, roles: list[str], now_us: int) -> sa.Select[Any]:
     """Return the query for the first task that a person may have now."""
     other = aliased(TaskRow)
     worked = (

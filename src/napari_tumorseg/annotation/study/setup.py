@@ -98,11 +98,21 @@ def add_ai_mask(context: StudyContext, case: str, mask: MaskVersion, facts: Mapp
         change.note("AI mask added", case, mask_sha256=version.sha256)
 
 
-def add_plan(context: StudyContext, plan: Plan) -> str:
-    """Keep the plan and return its hash; raise `InputError` once a case that counts was handed out."""
+def add_plan(context: StudyContext, plan: Plan, *, as_it_is: bool = False) -> str:
+    """Keep the plan and return its hash; raise `InputError` once a case that counts was handed out.
+
+    Parameters
+    ----------
+    context : StudyContext
+        The study.
+    plan : Plan
+        What is planned; gets the study's seed.
+    as_it_is : bool
+        Whether it has its seed already, in the offline part of a study.
+    """
     if context.protocol.is_comparison:
         check_arms(plan, tuple(arm.name for arm in context.protocol.arms))
-    plan = plan.seeded(context.seed)
+    plan = plan if as_it_is else plan.seeded(context.seed)
     with context.changing("") as change:
         session = change.session
         refuse_locked(session)

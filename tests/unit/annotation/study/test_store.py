@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -325,7 +326,7 @@ class Handing(RuleBasedStateMachine):
         super().__init__()
         import tempfile
 
-        self.folder = tempfile.TemporaryDirectory()
+        self.folder = tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None)
         self.hands = Hands()
         self.leases: dict[str, Handout] = {}
         self.old: list[tuple[Lease, str]] = []
