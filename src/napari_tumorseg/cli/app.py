@@ -9,6 +9,7 @@ import typer
 
 from napari_tumorseg.cli.agree import agree
 from napari_tumorseg.cli.console import emit, say, shown_progress
+from napari_tumorseg.cli.evaluate import evaluate
 from napari_tumorseg.cli.models import models_app
 from napari_tumorseg.cli.quantify import quantify
 from napari_tumorseg.cli.raters import raters
@@ -131,5 +132,6 @@ def demo(
 
 
 app.command()(agree)
+app.command()(evaluate)
 app.command()(quantify)
 app.command()(raters)

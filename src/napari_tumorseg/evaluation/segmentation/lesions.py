@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from napari_tumorseg.core.grid import Box
 from napari_tumorseg.evaluation.segmentation.parts import Ids, Parts, boxes, joint_box
-from napari_tumorseg.evaluation.segmentation.surface import surface_distances
+from napari_tumorseg.evaluation.segmentation.surface import SurfaceDistances, surface_distances
 
 __all__ = ["LesionScore", "Ruler", "found_lesion", "lone_lesions"]
 
@@ -49,13 +49,14 @@ class Ruler:
         """Return HD95 in mm and the NSD by tolerance of two masks that are not empty."""
         if self.pooled:
             voxels = surface_distances(a, b, self.spacing_mm, "voxels")
-            hd95 = voxels.pooled_percentile_mm()
-        else:
-            hd95 = surface_distances(a, b, self.spacing_mm).hausdorff_mm()
-            reach = max(self.tolerances_mm, default=0.0)
-            voxels = surface_distances(a, b, self.spacing_mm, "voxels", reach_mm=reach) if self.tolerances_mm else None
-        nsd = {} if voxels is None else {str(t): with_epsilon(voxels.mean_overlap(t), self.nsd_epsilon) for t in self.tolerances_mm}
-        return hd95, nsd
+            return voxels.pooled_percentile_mm(), self._nsd(voxels)
+        hd95 = surface_distances(a, b, self.spacing_mm).hausdorff_mm()
+        if not self.tolerances_mm:
+            return hd95, {}
+        return hd95, self._nsd(surface_distances(a, b, self.spacing_mm, "voxels", reach_mm=max(self.tolerances_mm)))
+
+    def _nsd(self, voxels: SurfaceDistances) -> dict[str, float]:
+        return {str(t): with_epsilon(voxels.mean_overlap(t), self.nsd_epsilon) for t in self.tolerances_mm}
 
 
 def with_epsilon(mean: float, epsilon: float) -> float:

@@ -22,7 +22,14 @@ __all__ = ["score_case", "score_missing"]
 Labels = npt.NDArray[np.integer[Any]]
 # Of the NSD of the 2024 scripts.
 _EPSILON = 1e-8
-_NO_LESIONS = {"lesionwise_dice": None, "lesionwise_hd95": None, "lesionwise_nsd": {}, "n_tp": None, "n_fp": None, "n_fn": None}
+_NO_LESIONS: dict[str, Any] = {
+    "lesionwise_dice": None,
+    "lesionwise_hd95": None,
+    "lesionwise_nsd": {},
+    "n_tp": None,
+    "n_fp": None,
+    "n_fn": None,
+}
 
 
 def score_case(
