@@ -34,16 +34,8 @@ from napari_tumorseg.editing.level_tracing import LevelParams, level_tracing
 from napari_tumorseg.editing.logic import LogicParams, combine
 from napari_tumorseg.editing.margin import HollowParams, MarginParams, hollow, margin
 from napari_tumorseg.editing.outline import LassoParams, WireParams, lasso, livewire
-from napari_tumorseg.editing.pet_threshold import (
-    EdgeParams,
-    FixedSuvParams,
-    PercentParams,
-    PercistParams,
-    gradient_edge,
-    percent_of_max,
-    percist,
-    suv_at_least,
-)
+from napari_tumorseg.editing.pet_edge import EdgeParams, gradient_edge
+from napari_tumorseg.editing.pet_threshold import FixedSuvParams, PercentParams, PercistParams, percent_of_max, percist, suv_at_least
 from napari_tumorseg.editing.region import Mask
 from napari_tumorseg.editing.restore import (
     RestoreLassoParams,
