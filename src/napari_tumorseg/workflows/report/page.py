@@ -82,8 +82,10 @@ def write_page(path: Path, title: str, sections: Sequence[Section], facts: Mappi
 def _section(section: Section) -> str:
     parts = [f"<h2>{html.escape(section.heading)}</h2>"]
     parts += [f"<p>{html.escape(text)}</p>" for text in section.text]
-    parts += [_table(table) for table in section.tables if table.rows]
+    # The plots stand after the summary: tables of single lesions may be long.
+    parts += [_table(table) for table in section.tables[:1] if table.rows]
     parts += [_figure(plot) for plot in section.plots]
+    parts += [_table(table) for table in section.tables[1:] if table.rows]
     parts += [f'<p class="note">Note: {html.escape(note)}</p>' for note in section.notes]
     return "\n".join(parts)
 
