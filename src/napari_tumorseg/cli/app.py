@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from napari_tumorseg.cli.agree import agree
+from napari_tumorseg.cli.compare import compare
 from napari_tumorseg.cli.console import emit, say, shown_progress
 from napari_tumorseg.cli.evaluate import evaluate
 from napari_tumorseg.cli.models import models_app
@@ -135,3 +136,4 @@ app.command()(agree)
 app.command()(evaluate)
 app.command()(quantify)
 app.command()(raters)
+app.command()(compare)

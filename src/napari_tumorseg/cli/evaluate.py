@@ -11,7 +11,7 @@ import typer
 from napari_tumorseg.cli.console import emit, shown_progress
 from napari_tumorseg.core.errors import InputError
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "parse_remaps"]
 
 _REMAP = "Value to replace before scoring, e.g. 4=3 for masks of BraTS up to 2021; may be repeated."
 
@@ -35,14 +35,15 @@ def evaluate(
 
     if as_json and as_table:
         raise InputError("--json and --csv exclude each other.", "Choose one.")
-    remaps = _values("--remap-ref", remap_ref or ()), _values("--remap-pred", remap_pred or ())
+    remaps = parse_remaps("--remap-ref", remap_ref or ()), parse_remaps("--remap-pred", remap_pred or ())
     request = EvaluateRequest(reference, prediction, profile, resample, *remaps, confidence, seed)
     with shown_progress() as progress:
         document = run_evaluate(request, progress)
     emit(document, as_json=as_json, text=as_csv(document) if as_table else as_text(document))
 
 
-def _values(option: str, given: Sequence[str]) -> tuple[tuple[int, int], ...]:
+def parse_remaps(option: str, given: Sequence[str]) -> tuple[tuple[int, int], ...]:
+    """Return the pairs of values of an option that is given as OLD=NEW, several times perhaps."""
     pairs = []
     for text in given:
         old, found, new = text.partition("=")
