@@ -236,6 +236,51 @@ def test_work_that_was_broken_off_comes_back_with_its_undo(bench, qtbot):
         assert [s["id"] for s in reader.sessions] == [1, 2]
 
 
+@pytest.mark.parametrize("killed", [True, False], ids=["killed", "closed"])
+def test_lesions_come_back_with_numbers_statuses_splits_and_joins(bench, qtbot, killed):
+    dock, keeper = bench()
+    session = dock.session
+    lesions, review = session.lesions, session.focus.review
+    qtbot.waitUntil(lambda: lesions.up_to_date and bool(lesions.rows), timeout=20000)
+    stroke(dock, (10.0, -10.0), (10.0, -11.0))
+    stroke(dock, (-10.0, -10.0), (-10.0, -11.0))
+    review.split(1)
+    review.accept(1, advance=False)
+    review.call_uncertain(2, advance=False)
+    review.join([2, 3])
+    review.reject(4, advance=False)
+    press(dock, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    press(dock, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
+
+    def table():
+        ledger = lesions.ledger
+        members = {row.id: ledger.index.members(row.id) for row in lesions.rows}
+        return lesions.rows, members, {n: ledger.sheet.status(n).value for n in range(1, 8)}
+
+    before = table()
+    assert [row.id for row in before[0]] == [1, 2]
+    assert before[1] == {1: (1,), 2: (2, 3)}
+    assert [before[2][n] for n in (1, 2, 4)] == ["accepted", "uncertain", "rejected"]
+    if killed:
+        leave(keeper)
+    else:
+        session.close_case()
+        session.case_changed.emit()
+    note = note_in(dock, keeper)
+    qtbot.waitUntil(lambda: len(note.rows) == 1, timeout=10000)
+    with qtbot.waitSignal(keeper.restored, timeout=20000):
+        note.rows[0].restore.click()
+    assert session.active.document.revision > 5
+    assert table() == before
+    for _ in range(6):
+        press(dock, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert [row.id for row in lesions.rows] == [1, 2], "all but the first stroke is undone"
+    for _ in range(6):
+        press(dock, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
+    assert table() == before
+    session.close_case()
+
+
 def test_the_case_of_a_mask_that_is_restored_is_opened(bench, qtbot):
     dock, keeper = bench()
     session = dock.session
@@ -245,10 +290,13 @@ def test_the_case_of_a_mask_that_is_restored_is_opened(bench, qtbot):
     session.close_case()
     session.case_changed.emit()
     note = note_in(dock, keeper)
-    qtbot.waitUntil(lambda: len(note.rows) == 1, timeout=10000)
-    assert not keeper.fits(note.rows[0].journal)
+    qtbot.waitUntil(lambda: len(note.rows) == 2, timeout=10000)
+    assert {row.journal.left for row in note.rows} == {Left.BROKEN_OFF, Left.NOT_SAVED}
+    assert "(closed, not saved)" in next(row for row in note.rows if row.journal.left is Left.NOT_SAVED).label.text()
+    row = next(row for row in note.rows if row.journal.left is Left.BROKEN_OFF)
+    assert not keeper.fits(row.journal)
     with qtbot.waitSignal(keeper.restored, timeout=20000):
-        note.rows[0].restore.click()
+        row.restore.click()
     assert session.case.name == "BraTS-MET-00001-000"
     np.testing.assert_array_equal(session.active.document.labels, before)
     session.close_case()
@@ -260,13 +308,13 @@ def test_images_that_are_gone_are_named(bench, qtbot, case_folder):
     leave(keeper)
     dock.session.close_case()
     note = note_in(dock, keeper)
-    qtbot.waitUntil(lambda: len(note.rows) == 1, timeout=10000)
+    qtbot.waitUntil(lambda: len(note.rows) == 2, timeout=10000)
     case_folder.rename(case_folder.with_name("elsewhere"))
     said = []
     dock.session.said.connect(lambda line, problem: said.append(line))
     note.rows[0].restore.click()
     assert said == ["The images of BraTS-MET-00001-000 are not where they were. Open the case, then choose Restore."]
-    assert len(note.rows) == 1
+    assert len(note.rows) == 2
 
 
 def test_kept_for_later_is_offered_again_and_discarded_is_not(bench, qtbot):

@@ -19,6 +19,7 @@ from .conftest import drag, press
 
 STATUS, NUMBER, MADE_OF, VOLUME, LONGEST = 0, 1, 2, 3, 4
 UNDO = (Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+REDO = (Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
 
 
 @pytest.fixture
@@ -103,9 +104,13 @@ def test_deciding_goes_on_to_what_is_left_to_do(table):
     review.call_uncertain()
     assert statuses(table) == {"1": "✓ accepted", "2": "? uncertain"}
     assert "1 accepted, 1 uncertain" in table.totals.text()
-    assert review.is_newest
-    assert review.take_back()
-    assert statuses(table)["2"] == "○ to do"
+    press(table.dock, *UNDO)
+    assert statuses(table) == {"1": "✓ accepted", "2": "○ to do"}
+    press(table.dock, *UNDO)
+    assert statuses(table) == {"1": "○ to do", "2": "○ to do"}
+    press(table.dock, *REDO)
+    press(table.dock, *REDO)
+    assert statuses(table) == {"1": "✓ accepted", "2": "? uncertain"}
 
 
 def test_rejecting_keeps_the_row_and_undo_or_bringing_back_gives_the_lesion_back(table):
@@ -129,27 +134,46 @@ def test_rejecting_keeps_the_row_and_undo_or_bringing_back_gives_the_lesion_back
     assert np.array_equal(session.active.document.labels[before > 0], before[before > 0])
 
 
-def test_split_and_join_change_no_voxel_and_can_be_taken_back(table):
+def test_split_and_join_change_no_voxel_and_are_undone_in_order_with_strokes(table):
     session = table.dock.session
     labels = session.active.document.labels.copy()
-    told = []
-    session.lesions.reviewed.connect(lambda document, event: told.append((event.what, event.lesions)))
+    lists = [cells(table, VOLUME)]
     choose(table.menu(1), "Split as lesions")
     assert statuses(table) == {"1": "○ to do", "2": "○ to do"}
-    choose(table.menu(1), "Take back")
-    assert statuses(table) == {"1": "○ to do"}
-    choose(table.menu(1), "Split as lesions")
+    lists.append(cells(table, VOLUME))
+    stroke(table, (10.0, -10.0), (10.0, -11.0))
+    lists.append(cells(table, VOLUME))
     table.table.selectAll()
     choose(table.menu(1), "Join with")
-    assert len(session.lesions.rows) == 1
-    assert session.focus.lesion.voxels == np.count_nonzero(labels)
-    session.focus.review.split()
-    assert len(session.lesions.rows) == 2
-    assert session.focus.review.take_back()
-    assert len(session.lesions.rows) == 1
+    assert cells(table, NUMBER) == ["1"]
+    assert session.focus.lesion.voxels == np.count_nonzero(session.active.document.labels)
+    lists.append(cells(table, VOLUME))
+    for before in reversed(lists[:-1]):
+        press(table.dock, *UNDO)
+        assert cells(table, VOLUME) == before
     assert np.array_equal(session.active.document.labels, labels)
     assert not session.active.document.can_undo
-    assert [what for what, _ in told] == ["split", "heal", "split", "join", "separate", "join"]
+    for after in lists[1:]:
+        press(table.dock, *REDO)
+        assert cells(table, VOLUME) == after
+    session.focus.review.split()
+    assert len(session.lesions.rows) == 3
+
+
+def test_the_lesions_chosen_in_the_table_are_joined_by_the_command_else_the_nearest(table):
+    session = table.dock.session
+    focus = session.focus
+    stroke(table, (10.0, -10.0), (10.0, -11.0))
+    focus.go_to(session.lesions.rows[0])
+    focus.review.split()
+    assert cells(table, NUMBER) == ["1", "2", "3"]
+    focus.go_to(session.lesions.rows[0])
+    focus.review.join_chosen()
+    assert sorted(cells(table, NUMBER)) == ["1", "2"], "lesion 3 is the other half of 1"
+    press(table.dock, *UNDO)
+    table.table.selectAll()
+    focus.review.join_chosen()
+    assert cells(table, NUMBER) == ["1"]
 
 
 def test_the_filter_hides_rows_and_leads_the_keys(table):
@@ -199,7 +223,6 @@ def test_another_mask_keeps_its_own_statuses(table, qtbot):
     session.add_empty_mask()
     qtbot.waitUntil(lambda: session.lesions.up_to_date, timeout=20000)
     assert cells(table, NUMBER) == []
-    assert not session.focus.review.last
     session.activate(first)
     assert statuses(table) == {"1": "✓ accepted"}
 

@@ -50,6 +50,8 @@ class EntryKind(StrEnum):
     CHECKPOINT = "checkpoint"
     #: A person said something about a lesion or the mask.
     REVIEW = "review"
+    #: Which lesion is which, and how each stands, after a change of the mask: what is different from before.
+    LESIONS = "lesions"
 
 
 class EventKind(StrEnum):

@@ -198,6 +198,23 @@ class Journal:
         """Record what a person said about a lesion or the mask."""
         return self._note(EntryKind.REVIEW, person, facts)
 
+    def note(self, kind: EntryKind, person: str, facts: Mapping[str, Any]) -> None:
+        """Record what `workflows.lesion_ledger` says of the lesions.
+
+        A decision at once. Which lesion is which after a change, with whatever comes next or within about a second: that can be
+        found out again.
+        """
+        if kind is not EntryKind.LESIONS:
+            self._note(kind, person, facts)
+            return
+        mono, wall = self._now()
+        with self._lock:
+            self._put += 1
+            self._pending.append(Entry(kind, mono, wall, person=person, payload=to_json(facts)))
+            if self._quiet:
+                self._quiet = False
+                self._wake.notify()
+
     def person(self, name: str, **facts: Any) -> int:
         """Record who works, and what is known of them (role, expertise)."""
         return self._note(EntryKind.STATUS, name, {"person": {"name": name, **facts}})

@@ -180,8 +180,13 @@ class JournalReader:
         """Return whether every entry is there and unaltered, and which is the first that is not."""
         return self._store.verify()
 
-    def document(self) -> MaskDocument:
+    def document(self, steps: Steps | None = None) -> MaskDocument:
         """Return the mask as it was left, with everything that can be undone and brought back.
+
+        Parameters
+        ----------
+        steps : Steps, optional
+            Of `steps`, where they are read already.
 
         When the last undo was recorded in part, `MaskDocument.finish_walk` finishes it; call it once the
         document is followed by its journal again.
@@ -193,7 +198,7 @@ class JournalReader:
         ConflictError
             If its changes do not follow from one another.
         """
-        steps, task = self.steps(), self.task
+        steps, task = steps or self.steps(), self.task
         review = Review.NOT_REVIEWED if task.kind is MaskKind.AI else Review.IN_CORRECTION
         locked: frozenset[int] = frozenset()
         for entry in self._store.entries(EntryKind.STATUS):

@@ -5,33 +5,31 @@ Statuses change by themselves and by hand. By themselves:
 - A lesion that a model made begins as "to do". One that holds no voxel of a model begins as "added".
 - An edit by brush, tool or script makes a lesion that was "to do" or "accepted" an "edited" one. "Added" and "uncertain" stay.
 - What is cut off from a lesion has its status; a lesion that takes in another keeps its own, or becomes "edited".
-- Undo and redo of an edit give its lesions the statuses that they had then. "Uncertain" stays until a person takes it back.
+- Undo and redo give the lesions the statuses that they had then.
 
-By hand a lesion is accepted, called uncertain (a second read is wanted), put back to "to do", or rejected: its voxels go in one
-undo step, and it stays in the list, so that it can be brought back.
+By hand a lesion is accepted, called uncertain (a second read is wanted), put back to "to do", or rejected: its voxels go, and it
+stays in the list, so that it can be brought back. Each such decision is one step of the mask's history, undone in its turn.
 """
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from napari_tumorseg.core.document import MaskDocument
+from napari_tumorseg.core.decision import Decided, Decision
+from napari_tumorseg.core.document import Labels, MaskDocument
 from napari_tumorseg.core.errors import InputError
 from napari_tumorseg.core.grid import Box
-from napari_tumorseg.core.lesion import Lesion, LesionChanges, Trail
+from napari_tumorseg.core.lesion import Diameters, Lesion, LesionChanges, Trail
 from napari_tumorseg.core.patches import Change, Origin, Patch, PatchSource
 
-__all__ = ["BRING_BACK", "REJECT", "LesionStatus", "Rejected", "ReviewEvent", "ReviewSheet"]
+__all__ = ["LesionStatus", "Rejected", "ReviewEvent", "ReviewSheet"]
 
-#: Names of the tools, as the record has them.
-REJECT, BRING_BACK = "reject lesion", "bring back lesion"
 _BY_MODEL = PatchSource.MODEL
 _WALKS = (PatchSource.UNDO, PatchSource.REDO)
 
@@ -59,12 +57,12 @@ class LesionStatus(StrEnum):
 
 @dataclass(frozen=True)
 class ReviewEvent:
-    """Something that was decided or followed.
+    """Something that followed from a change; what was decided is a `Decision`.
 
     Attributes
     ----------
     what : str
-        "status", "reject", "bring back", "split", "join", "separate" or "heal".
+        "status" or "reject".
     lesion : int
         Its number.
     before, after : LesionStatus or None
@@ -72,9 +70,9 @@ class ReviewEvent:
     person : str
         Who.
     automatic : bool
-        Whether it followed from an edit instead of being said.
+        True: it followed from an edit, an undo or a redo.
     lesions : tuple of int
-        The other lesions of a split or join.
+        For one that is no more, the lesion that took it in.
     volume_mm3 : float
         The lesion's volume then.
     """
@@ -84,7 +82,7 @@ class ReviewEvent:
     before: LesionStatus | None = None
     after: LesionStatus | None = None
     person: str = ""
-    automatic: bool = False
+    automatic: bool = True
     lesions: tuple[int, ...] = ()
     volume_mm3: float = 0.0
 
@@ -108,11 +106,26 @@ class Rejected:
         Its status before.
     patch : Patch
         What took its voxels away.
+    revision : int
+        Of the mask after that.
     """
 
     lesion: Lesion
     before: LesionStatus
     patch: Patch
+    revision: int
+
+    def facts(self) -> dict[str, Any]:
+        """Return it as JSON values; the patch by its revision."""
+        return {"row": asdict(self.lesion), "before": self.before.value, "revision": self.revision}
+
+    @classmethod
+    def of(cls, facts: Mapping[str, Any], patch: Patch) -> Rejected:
+        """Return what `facts` describes, with its patch."""
+        row = dict(facts["row"])
+        sizes = {name: _tuples(value) if isinstance(value, list) else value for name, value in row.pop("diameters").items()}
+        lesion = Lesion(**{name: _tuples(value) for name, value in row.items()}, diameters=Diameters(**sizes))
+        return cls(lesion, LesionStatus(facts["before"]), patch, int(facts["revision"]))
 
 
 @dataclass(frozen=True)
@@ -133,28 +146,28 @@ class ReviewSheet:
     by_model : callable
         Given a lesion, returns whether it holds a voxel of a model.
 
+    Attributes
+    ----------
+    by_model : callable
+        As given; may be replaced by one that knows better.
+
     Examples
     --------
     >>> row = Lesion(1, "WT", (0.0, 0.0, 0.0), 10.0, 10, (0, 0, 0), (1, 2, 5))
     >>> sheet = ReviewSheet([row], lambda lesion: True)
     >>> sheet.status(1).text
     '○ to do'
-    >>> sheet.accept(row, "A.B.")
-    >>> sheet.status(1).text
-    '✓ accepted'
     """
 
     def __init__(self, lesions: Sequence[Lesion], by_model: Callable[[Lesion], bool]) -> None:
-        self._by_model = by_model
+        self.by_model = by_model
         self._statuses = {row.id: LesionStatus.TODO if by_model(row) else LesionStatus.ADDED for row in lesions}
         self._rejected: dict[int, Rejected] = {}
-        self._rejecting: dict[str, int] = {}
-        self._returning: dict[str, int] = {}
         self._trail: Trail[_State] = Trail()
         self._listeners: list[Callable[[ReviewEvent], None]] = []
 
     def listen(self, listener: Callable[[ReviewEvent], None]) -> Callable[[], None]:
-        """Call `listener` with every event; return a function that stops that."""
+        """Call `listener` with every event that nobody decided; return a function that stops that."""
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener) if listener in self._listeners else None
 
@@ -174,31 +187,10 @@ class ReviewSheet:
         every = [*self._statuses.values(), *(LesionStatus.REJECTED for _ in self._rejected)]
         return {status: every.count(status) for status in LesionStatus if status in every}
 
-    # -- what a person says
+    # -- the voxels of a rejection
 
-    def say(self, lesion: Lesion, status: LesionStatus, person: str = "") -> None:
-        """Give a lesion a status; raise `InputError` for one that was rejected."""
-        if lesion.id in self._rejected:
-            raise InputError(f"Lesion {lesion.id} was rejected.", "Bring it back first.")
-        before = self._statuses.get(lesion.id)
-        if before is not status:
-            self._statuses[lesion.id] = status
-            self._emit(ReviewEvent("status", lesion.id, before, status, person, False, (), lesion.volume_mm3))
-
-    def accept(self, lesion: Lesion, person: str = "") -> None:
-        """Say that the lesion is right as it is."""
-        self.say(lesion, LesionStatus.ACCEPTED, person)
-
-    def call_uncertain(self, lesion: Lesion, person: str = "") -> None:
-        """Say that somebody else should look at it."""
-        self.say(lesion, LesionStatus.UNCERTAIN, person)
-
-    def put_back(self, lesion: Lesion, person: str = "") -> None:
-        """Say that it is still to be looked at."""
-        self.say(lesion, LesionStatus.TODO, person)
-
-    def reject(self, document: MaskDocument, lesion: Lesion, inside: npt.NDArray[np.bool_], person: str = "") -> None:
-        """Take a lesion's voxels out of the mask, in one step that can be undone, and keep it in the list as rejected.
+    def without(self, document: MaskDocument, lesion: Lesion, inside: npt.NDArray[np.bool_]) -> Labels:
+        """Return the labels of a lesion's box with its voxels taken out.
 
         Parameters
         ----------
@@ -208,27 +200,21 @@ class ReviewSheet:
             Which.
         inside : numpy.ndarray
             Boolean, shape of the lesion's box: its voxels.
-        person : str
-            Who says so.
 
         Raises
         ------
         InputError
             If a label of it is locked.
         """
-        box = Box(lesion.box_start, lesion.box_stop)
-        old = document.labels[box.slices]
+        old = document.labels[Box(lesion.box_start, lesion.box_stop).slices]
         held = sorted(set(np.unique(old[inside]).tolist()) & document.locked)
         if held:
             names = ", ".join(document.schema.label(value).name for value in held)
             raise InputError(f"Lesion {lesion.id} holds {names}, which is locked.", "Unlock it to reject the lesion.")
-        new = np.where(inside, 0, old).astype(old.dtype)
-        step = uuid.uuid4().hex
-        self._rejecting[step] = lesion.id
-        document.write(box, new, Origin(PatchSource.TOOL, REJECT, person, step=step))
+        return np.where(inside, 0, old).astype(old.dtype)
 
-    def bring_back(self, document: MaskDocument, number: int, person: str = "") -> None:
-        """Put a rejected lesion's voxels back where the mask is empty now, in one step that can be undone.
+    def brought_back(self, document: MaskDocument, number: int) -> tuple[Box, Labels]:
+        """Return the box of a rejected lesion, and its labels with the lesion's voxels put back where the mask is empty now.
 
         Raises
         ------
@@ -241,66 +227,105 @@ class ReviewSheet:
         patch = kept.patch
         now, was = document.labels[patch.box.slices], patch.old
         new = np.where((now == 0) & (patch.new == 0), was, now)
-        step = uuid.uuid4().hex
-        self._returning[step] = number
-        if not document.write(patch.box, new, Origin(PatchSource.TOOL, BRING_BACK, person, step=step)):
-            del self._returning[step]
+        if np.array_equal(new, now):
             raise InputError(f"The place of lesion {number} is taken.", "Erase what is there first, or undo the rejection.")
-
-    def tell(self, event: ReviewEvent) -> None:
-        """Pass on an event of identities: a split, a join or what takes them back."""
-        status = self.status(event.lesion)
-        for number in event.lesions:
-            if event.what in ("split", "separate"):
-                self._statuses.setdefault(number, status)
-            elif number != event.lesion:
-                self._statuses.pop(number, None)
-        self._emit(event)
+        return patch.box, new
 
     # -- what follows
 
-    def follow(self, changes: Sequence[Change], lesions: LesionChanges) -> None:
-        """Bring the statuses up to date after changes of the mask.
+    def follow(self, change: Change, lesions: LesionChanges, decision: Decision | None = None) -> dict[str, Any]:
+        """Bring the statuses up to date after a change of the mask.
 
         Parameters
         ----------
-        changes : sequence of Change
-            What the document told, oldest first; mostly one.
+        change : Change
+            What the document told.
         lesions : LesionChanges
-            What the index made of all of them.
+            What the index made of it.
+        decision : Decision, optional
+            What the change stands for.
+
+        Returns
+        -------
+        dict
+            JSON values for a record: the lesions that may differ, as they stand now; `fold` takes them.
         """
-        origin = changes[-1].patch.origin
+        origin, before = change.patch.origin, self._trail.next(change.patch.origin.source)
         touched = {*lesions.before, *lesions.after}
-        before = _State({n: self._statuses.get(n) for n in touched}, {n: self._rejected.get(n) for n in touched})
-        undone = self._trail.walk(origin.source, before) if len(changes) == 1 else None
-        if len(changes) > 1:
-            for change in changes:
-                self._trail.walk(change.patch.origin.source, None)
+        touched |= {decision.lesion} if decision is not None and decision.what in (Decided.STATUS, Decided.BRING_BACK) else set()
+        if before is not None:
+            touched |= {*before.statuses}
+        undone = self._trail.walk(origin.source, self._now(touched))
         for number in sorted(touched):
             if number in lesions.after:
                 self._settle(number, lesions, origin, undone)
-            else:
-                self._end(lesions.before[number], lesions, changes, undone)
-        for change in changes:
+            elif number in lesions.before:
+                self._end(lesions.before[number], lesions, change, undone, decision)
+            elif undone is not None:
+                self._put(number, undone, origin)
+        if decision is not None and decision.what is Decided.STATUS and decision.lesion in self._statuses:
+            self._statuses[decision.lesion] = LesionStatus(decision.status)
+        if decision is not None and decision.what is Decided.BRING_BACK:
             # What comes back beside another lesion may have become a part of it.
-            self._rejected.pop(self._returning.pop(change.patch.origin.step, 0), None)
+            self._rejected.pop(decision.lesion, None)
+        return self.facts(touched)
+
+    def facts(self, numbers: Iterable[int] | None = None) -> dict[str, Any]:
+        """Return as JSON values how lesions stand, all of them by default."""
+        chosen = sorted({*self._statuses, *self._rejected} if numbers is None else numbers)
+        statuses = {str(n): self._statuses[n].value if n in self._statuses else None for n in chosen}
+        rejected = {str(n): self._rejected[n].facts() for n in chosen if n in self._rejected}
+        return {"status": statuses} | ({"rejected": rejected} if rejected else {})
+
+    def fold(self, source: PatchSource, facts: Mapping[str, Any] | None, patch: Callable[[int], Patch | None]) -> None:
+        """Take over what `follow` returned after a change of this source, oldest first, instead of following it again.
+
+        Parameters
+        ----------
+        source : PatchSource
+            Of the change.
+        facts : mapping, optional
+            None where it was not recorded.
+        patch : callable
+            Given a revision, returns the patch that led to it, None where it is not known.
+        """
+        named = {int(n): value for n, value in facts.get("status", {}).items()} if facts is not None else {}
+        self._trail.walk(source, self._now(named) if facts is not None else None)
+        self.set_to(facts or {}, patch)
+
+    def set_to(self, facts: Mapping[str, Any], patch: Callable[[int], Patch | None]) -> None:
+        """Let the lesions that `facts` names stand as it says."""
+        rejected = facts.get("rejected", {})
+        for name, value in facts.get("status", {}).items():
+            number, gone = int(name), rejected.get(name)
+            taken = patch(int(gone["revision"])) if gone is not None else None
+            self._statuses.pop(number, None)
+            self._rejected.pop(number, None)
+            if value is not None:
+                self._statuses[number] = LesionStatus(value)
+            if gone is not None and taken is not None:
+                self._rejected[number] = Rejected.of(gone, taken)
+
+    def _now(self, numbers: Iterable[int]) -> _State:
+        chosen = tuple(numbers)
+        return _State({n: self._statuses.get(n) for n in chosen}, {n: self._rejected.get(n) for n in chosen})
 
     def _settle(self, number: int, lesions: LesionChanges, origin: Origin, undone: _State | None) -> None:
         """Give a lesion that is there its status."""
         old, row = self._statuses.get(number), lesions.after[number]
         gone = self._rejected.pop(number, None)
-        if undone is not None and undone.statuses.get(number) is not None:
-            new = undone.statuses[number] if old is not LesionStatus.UNCERTAIN else old
+        then = undone.statuses.get(number) if undone is not None else None
+        if then is not None:
+            new = then
         elif gone is not None:
             new = gone.before
         elif old is None:
             parent = lesions.came_from.get(number)
             inherited = self._statuses.get(parent) if parent is not None else None
-            new = inherited or (LesionStatus.TODO if origin.act is _BY_MODEL or self._by_model(row) else LesionStatus.ADDED)
+            new = inherited or (LesionStatus.TODO if origin.act is _BY_MODEL or self.by_model(row) else LesionStatus.ADDED)
             new = self._edited(new, number, lesions, origin)
         else:
             new = self._edited(old, number, lesions, origin)
-        assert new is not None
         self._statuses[number] = new
         if new is not old:
             self._emit(ReviewEvent("status", number, LesionStatus.REJECTED if gone else old, new, origin.person, True, (), row.volume_mm3))
@@ -311,22 +336,39 @@ class ReviewSheet:
             return status
         return LesionStatus.EDITED if status in (LesionStatus.TODO, LesionStatus.ACCEPTED) else status
 
-    def _end(self, row: Lesion, lesions: LesionChanges, changes: Sequence[Change], undone: _State | None) -> None:
+    def _end(self, row: Lesion, lesions: LesionChanges, change: Change, undone: _State | None, decision: Decision | None) -> None:
         """Take a lesion that is no longer there off the list, or keep it as rejected."""
         old = self._statuses.pop(row.id, LesionStatus.TODO)
-        origin = changes[-1].patch.origin
+        origin = change.patch.origin
+        if decision is not None and decision.what is Decided.REJECT and decision.lesion == row.id:
+            self._rejected[row.id] = Rejected(row, old, change.patch, change.revision)
+            return
         again = undone.rejected.get(row.id) if undone is not None else None
-        for change in changes:
-            if self._rejecting.get(change.patch.origin.step) == row.id:
-                del self._rejecting[change.patch.origin.step]
-                again = Rejected(row, old, change.patch)
         if again is not None:
-            self._rejected[row.id] = replace(again, before=old if undone is None else again.before)
-            self._emit(ReviewEvent("reject", row.id, old, LesionStatus.REJECTED, origin.person, undone is not None, (), row.volume_mm3))
+            self._rejected[row.id] = again
+            self._emit(ReviewEvent("reject", row.id, old, LesionStatus.REJECTED, origin.person, True, (), row.volume_mm3))
         else:
             into = lesions.went_into.get(row.id)
             self._emit(ReviewEvent("status", row.id, old, None, origin.person, True, (into,) if into else (), row.volume_mm3))
 
+    def _put(self, number: int, undone: _State, origin: Origin) -> None:
+        """Let a lesion whose voxels are as they were stand as it did before the step that is taken back."""
+        before = self._statuses.get(number)
+        status, gone = undone.statuses.get(number), undone.rejected.get(number)
+        self._statuses.pop(number, None)
+        self._rejected.pop(number, None)
+        if status is not None:
+            self._statuses[number] = status
+        if gone is not None:
+            self._rejected[number] = gone
+        if status is not before:
+            self._emit(ReviewEvent("status", number, before, status, origin.person, True))
+
     def _emit(self, event: ReviewEvent) -> None:
         for listener in tuple(self._listeners):
             listener(event)
+
+
+def _tuples(value: Any) -> Any:
+    """Return JSON's lists as the tuples they were."""
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value

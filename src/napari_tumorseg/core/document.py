@@ -213,6 +213,21 @@ class MaskDocument:
             self.apply(patch)
         return patch is not None
 
+    def mark(self, voxel: tuple[int, int, int], origin: Origin) -> None:
+        """Add a step that changes no voxel, e.g. a decision about a lesion; it is undone and brought back in its turn.
+
+        Parameters
+        ----------
+        voxel : tuple of int
+            What it is about, (z, y, x).
+        origin : Origin
+            Who decided what; its `step` names the decision.
+        """
+        z, y, x = voxel
+        box = Box(voxel, (z + 1, y + 1, x + 1))
+        there = self._labels[box.slices]
+        self.apply(Patch.between(box, there, there, origin))
+
     def apply(self, patch: Patch) -> None:
         """Change the mask, then tell the listeners.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from napari_tumorseg.core.patches import PatchSource
 
@@ -94,6 +94,8 @@ class LesionChanges:
         For a new id the lesion that it was cut off from.
     went_into : mapping of int to int
         For a vanished id the lesion that took it in.
+    facts : mapping
+        JSON values: which voxels carry which number where that is different from before, for a record.
     """
 
     before: Mapping[int, Lesion] = field(default_factory=dict)
@@ -101,6 +103,7 @@ class LesionChanges:
     edited: frozenset[int] = frozenset()
     came_from: Mapping[int, int] = field(default_factory=dict)
     went_into: Mapping[int, int] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Trail(Generic[_T]):

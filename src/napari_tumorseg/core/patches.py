@@ -113,6 +113,11 @@ class Patch:
         """Labels after, shape of the box."""
         return _unpack(self.new_bytes, self.dtype, self.box)
 
+    @property
+    def is_mark(self) -> bool:
+        """Whether it changes no voxel: a decision that has its place among the steps, as `MaskDocument.mark` makes it."""
+        return self.old_bytes == self.new_bytes
+
     def inverted(self, origin: Origin) -> Patch:
         """Return the patch that undoes this one."""
         return replace(self, old_bytes=self.new_bytes, new_bytes=self.old_bytes, origin=origin)

@@ -10,9 +10,10 @@ import numpy.typing as npt
 from napari_tumorseg.core.errors import InputError
 from napari_tumorseg.core.grid import Box, Grid
 
-__all__ = ["cut"]
+__all__ = ["cut", "seeds_at_neck"]
 
 Mask = npt.NDArray[np.bool_]
+Voxel = tuple[int, int, int]
 #: A second place counts as deep when it lies this much deeper than the pass between the two.
 _NECK = 1.15
 
@@ -32,8 +33,7 @@ def cut(inside: Mask, box: Box, grid: Grid, seeds: Sequence[Sequence[int]] = ())
     grid : Grid
         Position of the voxels.
     seeds : sequence of (z, y, x)
-        Voxels of the mask, one for each piece. By default two: the deepest place, and the deepest of those that a neck parts from
-        it, or, where there is no neck, the two ends of the part's longest direction.
+        Voxels of the mask, one for each piece; those of `seeds_at_neck` by default.
 
     Returns
     -------
@@ -51,21 +51,39 @@ def cut(inside: Mask, box: Box, grid: Grid, seeds: Sequence[Sequence[int]] = ())
     >>> [int(piece.sum()) for piece in cut(row, Box.whole(row.shape), Grid.from_spacing(row.shape, (1, 1, 1)))]
     [3, 3]
     """
-    from scipy.ndimage import distance_transform_edt
     from skimage.segmentation import watershed
 
-    depth = distance_transform_edt(np.pad(inside, 1), sampling=grid.spacing_mm)[1:-1, 1:-1, 1:-1]
-    places = [tuple(int(v) - a for v, a in zip(seed, box.start, strict=True)) for seed in seeds]
+    depth = _depth(inside, grid)
+    places = [tuple(int(v) - a for v, a in zip(seed, box.start, strict=True)) for seed in seeds or seeds_at_neck(inside, box, grid)]
     for place in places:
         if any(not 0 <= i < n for i, n in zip(place, inside.shape, strict=True)) or not inside[place]:
             raise InputError("A place to cut lies outside of the lesion.", "Choose places inside of it.")
-    if not places:
-        places = _two_deep(inside, depth, grid)
     markers = np.zeros(inside.shape, np.int32)
     for number, place in enumerate(places, start=1):
         markers[place] = number
     pieces = watershed(-depth, markers, mask=inside, connectivity=np.ones((3, 3, 3), bool))
     return [pieces == number for number in range(1, len(places) + 1) if (pieces == number).any()]
+
+
+def seeds_at_neck(inside: Mask, box: Box, grid: Grid) -> tuple[Voxel, ...]:
+    """Return two voxels (z, y, x) of the mask from which `cut` parts a connected part.
+
+    They are the deepest place, and the deepest of those that a neck parts from it, or, where there is no neck, the two ends of
+    the part's longest direction; one where the part is a single voxel.
+
+    Parameters
+    ----------
+    inside, box, grid
+        As for `cut`.
+    """
+    a, b, c = box.start
+    return tuple((z + a, y + b, x + c) for z, y, x in _two_deep(inside, _depth(inside, grid), grid))
+
+
+def _depth(inside: Mask, grid: Grid) -> npt.NDArray[np.float64]:
+    from scipy.ndimage import distance_transform_edt
+
+    return np.asarray(distance_transform_edt(np.pad(inside, 1), sampling=grid.spacing_mm)[1:-1, 1:-1, 1:-1])
 
 
 def _two_deep(inside: Mask, depth: npt.NDArray[np.float64], grid: Grid) -> list[tuple[int, ...]]:

@@ -4,17 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from napari_tumorseg.core.grid import Box, bounding_box
-from napari_tumorseg.evaluation.lesion_units import Unit, meets, relative, tightened
+from napari_tumorseg.evaluation.lesion_units import Shape, Unit, meets, relative, tightened
 
-__all__ = ["Found", "Memory", "identify", "recall"]
+__all__ = ["Found", "Memory", "Named", "identify", "recall"]
 
 Numbers = npt.NDArray[np.integer[Any]]
+
+
+class Named(Protocol):
+    """Voxels with a number, as `Unit` has them."""
+
+    @property
+    def id(self) -> int:
+        """Its own number."""
+
+    @property
+    def part(self) -> int:
+        """Number of the connected part."""
+
+    @property
+    def first_voxel(self) -> tuple[int, int, int]:
+        """The first voxel (z, y, x) in C order."""
+
+    def as_shape(self) -> Shape:
+        """Return its voxels with its number."""
 
 
 @dataclass(frozen=True)
@@ -23,26 +42,27 @@ class Memory:
 
     Attributes
     ----------
-    epoch : int
-        Of the index; a memory from before the user cut or healed a lesion is of no use.
     numbers : mapping
         Number of each lesion that was a whole part, by its first voxel (z, y, x).
-    cut : tuple of Unit
+    cut : tuple of Shape
         The pieces of parts that were cut.
+    shown : mapping of int to int
+        The lesion as whose member a unit was shown, by the unit's own number, where it was not a lesion by itself.
     """
 
-    epoch: int
-    numbers: Mapping[tuple[int, int, int], int]
-    cut: tuple[Unit, ...] = ()
+    numbers: Mapping[tuple[int, int, int], int] = field(default_factory=dict)
+    cut: tuple[Shape, ...] = ()
+    shown: Mapping[int, int] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, units: Sequence[Unit], epoch: int) -> Memory:
-        """Return the memory of these units, all pieces of each part among them."""
+    def of(cls, units: Sequence[Named], shown: Mapping[int, int]) -> Memory:
+        """Return the memory of these units, all pieces of each part among them; `shown` may name others too."""
         size: dict[int, int] = {}
         for unit in units:
             size[unit.part] = size.get(unit.part, 0) + 1
         whole = {unit.first_voxel: unit.id for unit in units if size[unit.part] == 1}
-        return cls(epoch, whole, tuple(unit for unit in units if size[unit.part] > 1))
+        cut = tuple(unit.as_shape() for unit in units if size[unit.part] > 1)
+        return cls(whole, cut, {unit.id: shown[unit.id] for unit in units if unit.id in shown})
 
     @property
     def ids(self) -> set[int]:
@@ -76,7 +96,7 @@ class Found:
 
 
 def identify(
-    parts: Numbers, count: int, owner: Numbers, olds: Sequence[Unit], box: Box, spacing_mm: Sequence[float], ghosts: Sequence[Unit] = ()
+    parts: Numbers, count: int, owner: Numbers, olds: Sequence[Unit], box: Box, spacing_mm: Sequence[float], ghosts: Sequence[Shape] = ()
 ) -> Found:
     """Find out which lesion is which by what they have in common with those before.
 
@@ -94,7 +114,7 @@ def identify(
         Where in the mask.
     spacing_mm : sequence of float
         Voxel size along (z, y, x).
-    ghosts : sequence of Unit
+    ghosts : sequence of Shape
         Lesions that are gone and may come back with their number.
     """
     shared = _overlaps(parts, count, owner, len(olds))
@@ -188,7 +208,7 @@ def _cut_again(
     return pieces, part
 
 
-def _claim(pieces: Numbers, ids: list[int], ghosts: Sequence[Unit], box: Box) -> None:
+def _claim(pieces: Numbers, ids: list[int], ghosts: Sequence[Shape], box: Box) -> None:
     """Give lesions that come back the numbers they had."""
     for ghost in ghosts:
         here = relative(ghost.box, box)

@@ -6,19 +6,21 @@ A mask's lesions are the 26-connected parts of its schema's lesion region. `Lesi
 - When lesions merge, the one that gives most voxels to the whole keeps its number; the others end.
 - When one falls apart, the part with most of its voxels keeps the number, the others get new ones. In ties the older number wins.
 - Numbers are not used again, except that undo and redo give back the numbers of that moment.
-- `split` cuts a part into lesions, `join` makes one lesion of several; neither changes a voxel. A cut stays where it was drawn
+- A person may cut a part into lesions, or make one lesion of several; neither changes a voxel. A cut stays where it was drawn
   while the part is edited: a new voxel goes to the nearest piece. A lesion that grows together with a part that was cut stays a
   lesion of its own. When a part that was cut falls apart along the cut, there is nothing left to remember.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from napari_tumorseg.core.decision import Decided, Decision
 from napari_tumorseg.core.document import Change, MaskDocument
 from napari_tumorseg.core.errors import InputError
 from napari_tumorseg.core.grid import Box, Grid, bounding_box
@@ -26,8 +28,22 @@ from napari_tumorseg.core.labels import LabelSchema
 from napari_tumorseg.core.lesion import Lesion, LesionChanges, Trail
 from napari_tumorseg.core.patches import PatchSource
 from napari_tumorseg.evaluation.diameters import SlicePlane
+from napari_tumorseg.evaluation.lesion_cut import cut, seeds_at_neck
 from napari_tumorseg.evaluation.lesion_identity import Found, Memory, identify, recall
-from napari_tumorseg.evaluation.lesion_units import LesionView, Unit, index_sums, meets, overlap, relative, row_of, shift, tightened, union
+from napari_tumorseg.evaluation.lesion_rows import LesionRows
+from napari_tumorseg.evaluation.lesion_state import Identities, IndexState
+from napari_tumorseg.evaluation.lesion_units import (
+    LesionView,
+    RegionValues,
+    Shape,
+    Unit,
+    grown_or_shrunk,
+    meets,
+    relative,
+    shift,
+    tightened,
+    union,
+)
 from napari_tumorseg.voxels.parts import connected_parts
 
 __all__ = ["LesionIndex"]
@@ -76,23 +92,16 @@ class LesionIndex:
         self.grid = grid
         self.schema = schema
         self.region = region or schema.lesion_region
-        self._plane = SlicePlane.of(grid)
-        # What lies beyond the table meets its last entry, which is False.
-        self._values = int(np.iinfo(labels.dtype).max) + 1 if labels.dtype == np.uint8 else max(schema.values) + 2
-        self._is_inside = np.zeros(self._values, bool)
-        self._is_inside[list(schema.region(self.region).values)] = True
-        self._units: dict[int, Unit] = {}
-        self._shown: dict[int, int] = {}
-        self._rows: dict[int, Lesion] = {}
-        self._buried: dict[int, Unit] = {}
+        self._rows = LesionRows(schema, self.region, SlicePlane.of(grid))
+        self._values = RegionValues.of(schema, self.region, labels.dtype)
+        self._buried: dict[int, Shape] = {}
         self._keep: set[int] = set()
         self._trail: Trail[Memory] = Trail()
-        self._epoch = 0
         self._next_part = 1
         self._next = 1
-        self._counts = np.zeros(self._values, np.int64)
+        self._counts = np.zeros(len(self._values), np.int64)
         for plane in labels:
-            self._counts += self._table(plane)
+            self._counts += self._values.count(plane)
         self._fill(labels)
 
     @classmethod
@@ -100,45 +109,55 @@ class LesionIndex:
         """Return the index of a document as it is now."""
         return cls(document.labels, document.grid, document.schema)
 
+    @classmethod
+    def resumed(cls, labels: Labels, grid: Grid, schema: LabelSchema, state: IndexState) -> LesionIndex | None:
+        """Return the index of a mask with the numbers that a record gives its lesions; None where the record is of another mask."""
+        index = cls(labels, grid, schema)
+        return index if index._take(state, labels) else None
+
     @property
     def regions_ml(self) -> dict[str, float]:
         """Volume in mL of every region of the schema in the whole mask."""
-        per_voxel_ml = self.grid.voxel_volume_mm3 / 1000
-        return {r.name: float(sum(int(self._counts[v]) for v in r.values)) * per_voxel_ml for r in self.schema.regions}
+        voxels = {region.name: sum(int(self._counts[value]) for value in region.values) for region in self.schema.regions}
+        return {name: count * self.grid.voxel_volume_mm3 / 1000 for name, count in voxels.items()}
 
     @property
     def numbers(self) -> tuple[int, ...]:
         """Ids of all lesions, in order."""
-        return tuple(sorted(self._rows))
+        return tuple(sorted(self._rows.rows))
 
     def row(self, number: int) -> Lesion:
         """Return the row of a lesion; raise `KeyError` where there is none of this number."""
-        return self._rows[number]
+        return self._rows.rows[number]
 
     def view(self) -> LesionView:
         """Return the lesions as they are now, to be read from any thread."""
-        return LesionView(tuple(self._rows[number] for number in self.numbers), {n: self._members(n) for n in self._rows})
+        return LesionView(tuple(self._rows.rows[number] for number in self.numbers), {n: self._rows.members(n) for n in self._rows.rows})
 
     def fork(self) -> LesionIndex:
         """Return a copy that can be brought up to date in another thread; this one is not changed by that."""
         other = object.__new__(LesionIndex)
         other.__dict__.update(self.__dict__)
-        for name in ("_units", "_shown", "_rows", "_buried", "_keep"):
+        for name in ("_rows", "_buried", "_keep", "_trail", "_counts"):
             setattr(other, name, getattr(self, name).copy())
-        other._trail = self._trail.copy()
-        other._counts = self._counts.copy()
         return other
+
+    def facts(self) -> dict[str, Any]:
+        """Return which lesion is which as JSON values, for a record; what changes afterwards is in `LesionChanges.facts`."""
+        return self._identities().facts()
 
     def cost_voxels(self, changes: Sequence[Change], labels: Labels) -> int:
         """Return how many voxels an update after these changes has to label; `labels` is the mask after the last of them."""
+        if all(change.patch.is_mark for change in changes):
+            return 0
         box = union(change.patch.box for change in changes)
         grown = box.grown(1, self.grid.shape)
         olds = self._met(grown)
-        if len(olds) == 1 and len(changes) == 1 and connected_parts(self._inside(labels[grown.slices]))[1] == 1:
+        if len(olds) == 1 and len(changes) == 1 and connected_parts(self._values.where(labels[grown.slices]))[1] == 1:
             return grown.size
         return union([box, *(unit.box for unit in olds)]).size
 
-    def follow(self, change: Change, labels: Labels) -> LesionChanges:
+    def follow(self, change: Change, labels: Labels, decision: Decision | None = None) -> LesionChanges:
         """Bring the index up to date after one change.
 
         Parameters
@@ -147,132 +166,85 @@ class LesionIndex:
             What the document told; it has to be the one after the last that was given.
         labels : numpy.ndarray
             The mask after it, shape (z, y, x).
+        decision : Decision, optional
+            What the change stands for, where a person decided about a lesion.
 
         Returns
         -------
         LesionChanges
             The rows that may differ.
         """
-        return self.follow_all([change], labels)
-
-    def follow_all(self, changes: Sequence[Change], labels: Labels) -> LesionChanges:
-        """Bring the index up to date after several changes at once; `labels` is the mask after the last of them.
-
-        Undoing several later gives exact lesions, but their numbers come from the rules and not from memory.
-        """
-        box = union(change.patch.box for change in changes)
-        reclaim = any(change.patch.origin.tool == "bring back lesion" for change in changes)
-        if len(changes) > 1:
-            for change in changes:
-                self._counts += self._table(change.patch.new) - self._table(change.patch.old)
-            found = self._update(labels, box, None, None, reclaim)
-            for change in changes:
-                self._trail.walk(change.patch.origin.source, None)
-            return found[0]
-        patch = changes[0].patch
-        source, old = patch.origin.source, patch.old
-        self._counts += self._table(patch.new) - self._table(old)
+        patch, source = change.patch, change.patch.origin.source
         memory = self._trail.next(source)
-        if memory is not None and memory.epoch != self._epoch:
-            memory = None
-        changed, before = self._update(labels, box, old, memory, reclaim or source in (PatchSource.UNDO, PatchSource.REDO))
-        self._trail.walk(source, before)
-        return changed
+        before = self._identities()
+        if patch.is_mark:
+            changed, then = self._regroup(decision, memory, labels)
+        else:
+            if decision is not None and decision.what is Decided.REJECT:
+                # It gets its number back when it is brought back.
+                self._keep.update(unit.id for unit in self._rows.members(decision.lesion))
+            old = patch.old
+            self._counts += self._values.count(patch.new) - self._values.count(old)
+            back = decision is not None and decision.what is Decided.BRING_BACK
+            changed, then = self._update(labels, patch.box, old, memory, back or source in (PatchSource.UNDO, PatchSource.REDO))
+        self._trail.walk(source, then)
+        return replace(changed, facts=self._identities().facts(before))
 
-    # -- identities that the user gives
+    def follow_all(self, changes: Sequence[tuple[Change, Decision | None]], labels: Labels) -> list[LesionChanges]:
+        """Follow several changes with their decisions, oldest first; `labels` is the mask after the last of them."""
+        if len(changes) == 1:
+            return [self.follow(changes[0][0], labels, changes[0][1])]
+        now = labels.copy()
+        for change, _ in reversed(changes):
+            now[change.patch.box.slices] = change.patch.old
+        done = []
+        for change, decision in changes:
+            now[change.patch.box.slices] = change.patch.new
+            done.append(self.follow(change, now, decision))
+        return done
 
-    def bury(self, number: int) -> None:
-        """Keep what a lesion was when it vanishes, so that it gets its number back when it is brought back."""
-        self._keep.update(unit.id for unit in self._members(number))
+    # -- what a person may decide
 
-    def join(self, numbers: Sequence[int]) -> int:
-        """Make one lesion of several without changing a voxel; return its number, that of the largest.
+    def members(self, number: int) -> tuple[int, ...]:
+        """Return the own numbers of what a lesion is joined from; its own alone where it is not joined."""
+        return tuple(unit.id for unit in self._rows.members(number))
+
+    def keeper(self, numbers: Sequence[int]) -> int:
+        """Return which of the lesions gives its number to all when they are joined: the largest.
 
         Raises
         ------
         InputError
             If there are fewer than two, or one of them is not there.
         """
-        known = [number for number in dict.fromkeys(numbers) if number in self._rows]
+        known = [number for number in dict.fromkeys(numbers) if number in self._rows.rows]
         if len(known) < 2 or len(known) < len(set(numbers)):
             raise InputError("Two or more lesions of the list are joined.", "Choose them in the lesion table.")
-        keeper = min(known, key=lambda number: (-self._rows[number].voxels, number))
-        for number in known:
-            for unit in self._members(number):
-                self._shown[unit.id] = keeper
-        self._refresh({*known})
-        return keeper
+        return min(known, key=lambda number: (-self._rows.rows[number].voxels, number))
 
-    def members(self, number: int) -> tuple[int, ...]:
-        """Return the own numbers of what a lesion is joined from; its own alone where it is not joined."""
-        return tuple(unit.id for unit in self._members(number))
-
-    def separate(self, number: int) -> tuple[int, ...]:
-        """Take apart what was joined to the lesion `number`; return the numbers that its members have now."""
-        members = self.members(number)
-        for own in members:
-            self._shown.pop(own, None)
-        self._refresh({number, *members})
-        return members
-
-    def split(self, number: int, labels: Labels, seeds: Sequence[Sequence[int]] = ()) -> tuple[int, ...]:
-        """Cut a lesion that is one connected part into several without changing a voxel.
+    def seeds(self, number: int, wanted: Sequence[Sequence[int]] = ()) -> tuple[tuple[int, int, int], ...]:
+        """Return one voxel in each of the pieces that a lesion would be split into.
 
         Parameters
         ----------
         number : int
-            Which lesion. One that was joined is taken apart first (`separate`).
-        labels : numpy.ndarray
-            The mask, shape (z, y, x).
-        seeds : sequence of (z, y, x)
-            One voxel in each of the new lesions; by default `lesion_cut.cut` finds two.
-
-        Returns
-        -------
-        tuple of int
-            The numbers of the pieces; the largest keeps `number`.
+            Which lesion. One that is joined of several is separated first.
+        wanted : sequence of (z, y, x)
+            Voxels of the mask; by default two beside the narrowest neck.
 
         Raises
         ------
         InputError
             If the lesion is not there, is joined, or cannot be cut there.
         """
-        from napari_tumorseg.evaluation.lesion_cut import cut
-
-        units = self._members(number) if number in self._rows else ()
+        units = self._rows.members(number) if number in self._rows.rows else ()
         if len(units) != 1:
             raise InputError(f"Lesion {number} is not one connected part.", "Take apart what was joined first.")
         (unit,) = units
-        pieces = cut(unit.inside, unit.box, self.grid, seeds)
-        if len(pieces) < 2:
+        seeds = tuple(shift(seed, (0, 0, 0)) for seed in wanted) or seeds_at_neck(unit.inside, unit.box, self.grid)
+        if len(cut(unit.inside, unit.box, self.grid, seeds)) < 2:
             raise InputError(f"Lesion {number} cannot be cut there.", "Choose two places inside of it that are apart.")
-        pieces.sort(key=lambda piece: -int(np.count_nonzero(piece)))
-        made = []
-        for place, piece in enumerate(pieces):
-            own = unit.id if place == 0 else self._new_number()
-            made.append(self._unit(own, unit.part, unit.box, piece, labels))
-        self._epoch += 1
-        self._exchange([unit], made)
-        return tuple(new.id for new in made)
-
-    def heal(self, numbers: Sequence[int], labels: Labels) -> int:
-        """Take back a cut: make one lesion of pieces of one part; return its number, the first given.
-
-        Raises
-        ------
-        InputError
-            If these are no longer pieces of one part.
-        """
-        units = [self._units[number] for number in numbers if number in self._units]
-        if len(units) < 2 or len(units) < len(numbers) or len({unit.part for unit in units}) > 1:
-            raise InputError("The cut is no longer there.", "Join the lesions instead.")
-        box = union(unit.box for unit in units)
-        inside = np.zeros(box.shape, bool)
-        for unit in units:
-            inside[relative(unit.box, box)] |= unit.inside
-        self._epoch += 1
-        self._exchange(units, [self._unit(units[0].id, units[0].part, box, inside, labels)])
-        return units[0].id
+        return seeds
 
     # -- inside
 
@@ -282,12 +254,12 @@ class LesionIndex:
 
     def _unit(self, number: int, part: int, box: Box, inside: npt.NDArray[np.bool_], labels: Labels) -> Unit:
         own, mask = tightened(box, inside)
-        return Unit.of(number, part, own, mask, labels[own.slices], self._plane, self._values)
+        return Unit.of(number, part, own, mask, labels[own.slices], self._rows.plane, len(self._values))
 
     def _fill(self, labels: Labels) -> None:
         import cc3d
 
-        inside = self._inside(labels)
+        inside = self._values.where(labels)
         box = bounding_box(inside)
         if box is None:
             return
@@ -300,55 +272,76 @@ class LesionIndex:
             part = self._next_part
             self._next_part += 1
             mask = parts[boxes[i]] == i + 1
-            made.append(Unit.of(self._new_number(), part, own, mask, labels[own.slices], self._plane, self._values))
-        self._exchange([], made)
-
-    def _inside(self, labels: Labels) -> npt.NDArray[np.bool_]:
-        if labels.dtype == np.uint8:
-            return np.asarray(self._is_inside[labels])
-        return np.asarray(self._is_inside[np.minimum(labels, self._values - 1)])
-
-    def _table(self, labels: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
-        return np.bincount(np.minimum(labels, self._values - 1).ravel(), minlength=self._values).astype(np.int64)
-
-    def _members(self, number: int) -> tuple[Unit, ...]:
-        if not self._shown:
-            return (self._units[number],) if number in self._units else ()
-        own = [self._units[number]] if number in self._units and self._shown.get(number, number) == number else []
-        return (*own, *(self._units[i] for i, shown in sorted(self._shown.items()) if shown == number and i != number and i in self._units))
-
-    def _exchange(self, olds: Iterable[Unit], news: Iterable[Unit]) -> set[int]:
-        """Put units in the place of others and bring the rows of their lesions up to date; return those lesions' ids."""
-        touched = set()
-        for unit in olds:
-            del self._units[unit.id]
-            touched.add(self._shown.get(unit.id, unit.id))
-        for unit in news:
-            self._units[unit.id] = unit
-            touched.add(self._shown.get(unit.id, unit.id))
-        self._refresh(touched)
-        return touched
-
-    def _refresh(self, numbers: Iterable[int]) -> None:
-        for number in numbers:
-            members = self._members(number)
-            if members:
-                self._rows[number] = row_of(number, members, self.schema, self.region, self._plane)
-            else:
-                self._rows.pop(number, None)
+            made.append(Unit.of(self._new_number(), part, own, mask, labels[own.slices], self._rows.plane, len(self._values)))
+        self._rows.exchange([], made)
 
     def _met(self, box: Box) -> list[Unit]:
         """Return all pieces of the parts that have a voxel in `box`."""
-        met = {unit.part for unit in self._units.values() if meets(unit.box, box) and unit.inside[relative(box, unit.box)].any()}
-        return [unit for unit in self._units.values() if unit.part in met]
+        met = {unit.part for unit in self._rows.units.values() if meets(unit.box, box) and unit.inside[relative(box, unit.box)].any()}
+        return self._rows.of_parts(met)
+
+    def _identities(self) -> Identities:
+        return Identities(self._rows.units.copy(), self._rows.shown.copy(), self._buried.copy(), frozenset(self._keep), self._next)
+
+    def _take(self, state: IndexState, labels: Labels) -> bool:
+        """Give the lesions the numbers of a record; return whether it is of this mask."""
+        units = state.units_among(
+            self._rows.units.values(), lambda known, shape: self._unit(known.id, known.part, shape.box, shape.inside, labels)
+        )
+        if units is None:
+            return False
+        self._rows.set(units, state.shown)
+        self._buried, self._keep = state.buried, state.kept
+        self._trail, self._next = state.trail, state.next_number
+        self._next_part = 1 + max((unit.part for unit in units.values()), default=0)
+        return True
+
+    def _regroup(self, decision: Decision | None, memory: Memory | None, labels: Labels) -> tuple[LesionChanges, Memory]:
+        """Follow a step that changes no voxel; return what that did to the rows, and a memory of how it was."""
+        what = decision.what if decision is not None else None
+        if decision is not None and what is Decided.SPLIT:
+            return self._split(decision, labels)
+        if decision is not None and what in (Decided.JOIN, Decided.SEPARATE):
+            numbers = decision.lesions if what is Decided.JOIN else (decision.lesion,)
+            units = [unit for number in numbers for unit in self._rows.members(number)]
+            then = Memory.of(self._rows.of_parts({unit.part for unit in units}), self._rows.shown)
+            shown = {unit.id: decision.lesion for unit in units} if what is Decided.JOIN else {}
+            return self._rows.regroup(members={unit.id for unit in units}, shown=shown), then
+        if memory is None or not memory.ids:
+            return LesionChanges(), Memory()
+        return self._recalled(memory, labels)
+
+    def _split(self, decision: Decision, labels: Labels) -> tuple[LesionChanges, Memory]:
+        (unit,) = self._rows.members(decision.lesion)
+        then = Memory.of(self._rows.of_parts({unit.part}), self._rows.shown)
+        pieces = cut(unit.inside, unit.box, self.grid, decision.seeds)
+        pieces.sort(key=lambda piece: -int(np.count_nonzero(piece)))
+        numbers = [unit.id if place == 0 else self._new_number() for place in range(len(pieces))]
+        made = [self._unit(own, unit.part, unit.box, piece, labels) for own, piece in zip(numbers, pieces, strict=True)]
+        return self._rows.regroup([unit], made), then
+
+    def _recalled(self, memory: Memory, labels: Labels) -> tuple[LesionChanges, Memory]:
+        """Take back or bring back a step that changed no voxel."""
+        places = [*memory.numbers, *(shape.first_voxel for shape in memory.cut)]
+        olds = self._rows.of_parts({unit.part for unit in self._rows.units.values() if any(unit.holds(place) for place in places)})
+        then = Memory.of(olds, self._rows.shown)
+        news: list[Unit] = []
+        if then.ids != memory.ids:
+            box = union(unit.box for unit in olds)
+            inside = np.zeros(box.shape, bool)
+            for unit in olds:
+                inside[relative(unit.box, box)] |= unit.inside
+            found = recall(*connected_parts(inside), memory, box)
+            news = self._units_of(found, box, labels)[0] if found is not None else []
+        return self._rows.regroup(olds if news else [], news, then.ids | memory.ids, memory.shown), then
 
     def _update(self, labels: Labels, box: Box, old: Labels | None, memory: Memory | None, ghosts: bool) -> tuple[LesionChanges, Memory]:
         """Bring the lesions up to date after what is in `box` has changed; return what that did, and a memory of how it was."""
         grown = box.grown(1, self.grid.shape)
         olds = self._met(grown)
-        before = Memory.of(olds, self._epoch)
+        before = Memory.of(olds, self._rows.shown)
         if len(olds) == 1 and old is not None and (memory is None or memory.ids == {olds[0].id}):
-            quick = self._grow_or_shrink(olds[0], labels, box, grown, old)
+            quick = grown_or_shrunk(olds[0], labels, box, old, self._rows.plane, self._values)
             if quick is not None:
                 return self._changes(olds, [quick], box, old, labels, {}, {}), before
         whole = union([box, *(unit.box for unit in olds)])
@@ -357,7 +350,7 @@ class LesionIndex:
             owner[relative(unit.box, whole)][unit.inside] = place
         inside = owner > 0
         # Whatever of the region lies in the changed box belongs to lesions that are looked at; beyond it others may come near.
-        inside[relative(box, whole)] = self._inside(labels[box.slices])
+        inside[relative(box, whole)] = self._values.where(labels[box.slices])
         parts, count = connected_parts(inside)
         found = recall(parts, count, memory, whole) if memory is not None else None
         if found is None:
@@ -381,35 +374,8 @@ class LesionIndex:
                 cut_off[number] = found.came_from[piece]
             box = Box(shift([s.start for s in place], whole.start), shift([s.stop for s in place], whole.start))
             mask = found.pieces[place] == piece + 1
-            news.append(Unit.of(number, part_of[found.part[piece]], box, mask, labels[box.slices], self._plane, self._values))
+            news.append(Unit.of(number, part_of[found.part[piece]], box, mask, labels[box.slices], self._rows.plane, len(self._values)))
         return news, cut_off
-
-    def _grow_or_shrink(self, unit: Unit, labels: Labels, box: Box, grown: Box, old: Labels) -> Unit | None:
-        """Return a lesion after an edit that leaves it in one piece; None when that needs a closer look.
-
-        A part stays connected when its voxels in the changed box and one voxel around are: every way through the box enters and
-        leaves it there.
-        """
-        near = self._inside(labels[grown.slices])
-        _, count = connected_parts(near)
-        if count != 1:
-            return None
-        frame = bounding_box(near)
-        assert frame is not None
-        inner = Box(shift(frame.start, grown.start), shift(frame.stop, grown.start))
-        whole = unit.box.union(inner)
-        inside = np.zeros(whole.shape, bool)
-        inside[relative(unit.box, whole)] = unit.inside
-        now = labels[box.slices]
-        has, had = self._inside(now), self._inside(old)
-        here = overlap(box, whole)
-        inside[relative(here, whole)] = has[relative(here, box)]
-        own, mask = tightened(whole, inside)
-        counts = unit.counts - self._table(old[had]) + self._table(now[has])
-        plus, minus = index_sums(has, box), index_sums(had, box)
-        z, y, x = (total + a - b for total, a, b in zip(unit.sums, plus, minus, strict=True))
-        outline = unit.outline.updated(mask, own, box, self._plane)
-        return Unit(unit.id, unit.part, own, mask, counts, (z, y, x), outline)
 
     def _changes(
         self,
@@ -423,23 +389,17 @@ class LesionIndex:
     ) -> LesionChanges:
         differs = np.ones(box.shape, bool) if old is None else labels[box.slices] != old
         edited = {
-            self._shown.get(unit.id, unit.id)
+            self._rows.lesion_of(unit.id)
             for unit in (*olds, *news)
             if meets(unit.box, box) and (unit.inside[relative(box, unit.box)] & differs[relative(unit.box, box)]).any()
         }
-        rows = dict(self._rows)
+        before = dict(self._rows.rows)
         present = {unit.id for unit in news}
         for unit in olds:
             if unit.id not in present and unit.id in self._keep:
-                self._buried[unit.id] = unit
+                self._buried[unit.id] = unit.as_shape()
         for number in present:
             self._buried.pop(number, None)
-        touched = self._exchange(olds, news)
-        shown = {new: self._shown.get(source, source) for new, source in cut_off.items()}
-        return LesionChanges(
-            {n: rows[n] for n in sorted(touched) if n in rows},
-            {n: self._rows[n] for n in sorted(touched) if n in self._rows},
-            frozenset(edited),
-            shown,
-            {gone: self._shown.get(kept, kept) for gone, kept in went.items()},
-        )
+        was, now = self._rows.difference(before, self._rows.exchange(olds, news))
+        came_from = {new: self._rows.lesion_of(source) for new, source in cut_off.items()}
+        return LesionChanges(was, now, frozenset(edited), came_from, {gone: self._rows.lesion_of(kept) for gone, kept in went.items()})

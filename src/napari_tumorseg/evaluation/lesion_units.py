@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +15,101 @@ from napari_tumorseg.core.grid import Box, bounding_box
 from napari_tumorseg.core.labels import LabelSchema
 from napari_tumorseg.core.lesion import Lesion
 from napari_tumorseg.evaluation.diameters import Outline, SlicePlane, measure
+from napari_tumorseg.voxels.parts import connected_parts
 
-__all__ = ["LesionView", "Unit", "index_sums", "meets", "overlap", "relative", "row_of", "shift", "tightened", "union"]
+__all__ = [
+    "LesionView",
+    "RegionValues",
+    "Shape",
+    "Unit",
+    "fills",
+    "grown_or_shrunk",
+    "index_sums",
+    "meets",
+    "overlap",
+    "relative",
+    "row_of",
+    "shift",
+    "tightened",
+    "union",
+]
 
 Labels = npt.NDArray[np.unsignedinteger[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class RegionValues:
+    """Which label values lie in the region whose parts are the lesions.
+
+    Attributes
+    ----------
+    inside : numpy.ndarray
+        Boolean, by value; what lies beyond the table meets its last entry, which is False.
+    """
+
+    inside: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, schema: LabelSchema, region: str, dtype: np.dtype[Any]) -> RegionValues:
+        """Return those of a region for masks of a dtype."""
+        inside = np.zeros(int(np.iinfo(dtype).max) + 1 if dtype == np.uint8 else max(schema.values) + 2, bool)
+        inside[list(schema.region(region).values)] = True
+        return cls(inside)
+
+    def __len__(self) -> int:
+        """Return the length of the table."""
+        return len(self.inside)
+
+    def where(self, labels: Labels) -> npt.NDArray[np.bool_]:
+        """Return which voxels lie in the region."""
+        return np.asarray(self.inside[labels if labels.dtype == np.uint8 else np.minimum(labels, len(self) - 1)])
+
+    def count(self, labels: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+        """Return the number of voxels of each value, those beyond the table with the last."""
+        return np.bincount(np.minimum(labels, len(self) - 1).ravel(), minlength=len(self)).astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class Shape:
+    """The voxels that carry a number, without their labels.
+
+    Attributes
+    ----------
+    id : int
+        The number.
+    box : Box
+        Smallest box around them.
+    inside : numpy.ndarray
+        Boolean, shape of `box`.
+
+    Examples
+    --------
+    >>> shape = Shape(3, Box((0, 0, 1), (1, 1, 4)), np.array([[[True, False, True]]]))
+    >>> Shape.of(3, shape.facts()).inside.ravel().tolist()
+    [True, False, True]
+    """
+
+    id: int
+    box: Box
+    inside: npt.NDArray[np.bool_]
+
+    @property
+    def first_voxel(self) -> tuple[int, int, int]:
+        """The first voxel (z, y, x) in C order."""
+        return _first_voxel(self.box, self.inside)
+
+    def facts(self) -> list[Any]:
+        """Return box and voxels as JSON values: six numbers, and the packed bits, zlib, base64."""
+        packed = base64.b64encode(zlib.compress(np.packbits(self.inside).tobytes(), 9)).decode("ascii")
+        return [*self.box.start, *self.box.stop, packed]
+
+    @classmethod
+    def of(cls, number: int, facts: Sequence[Any]) -> Shape:
+        """Return the shape that `facts` describes."""
+        a, b, c, d, e, f, packed = facts
+        box = Box((a, b, c), (d, e, f))
+        bits = np.frombuffer(zlib.decompress(base64.b64decode(packed)), np.uint8)
+        return cls(number, box, np.unpackbits(bits, count=box.size).astype(bool).reshape(box.shape))
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,9 +156,16 @@ class Unit:
     @property
     def first_voxel(self) -> tuple[int, int, int]:
         """The first voxel (z, y, x) in C order; no two units share one."""
-        z, y, x = (int(i) for i in np.unravel_index(int(self.inside.argmax()), self.inside.shape))
-        a, b, c = self.box.start
-        return z + a, y + b, x + c
+        return _first_voxel(self.box, self.inside)
+
+    def as_shape(self) -> Shape:
+        """Return its voxels with its number."""
+        return Shape(self.id, self.box, self.inside)
+
+    def holds(self, voxel: tuple[int, int, int]) -> bool:
+        """Return whether a voxel (z, y, x) of the mask belongs to it."""
+        index = tuple(v - a for v, a in zip(voxel, self.box.start, strict=True))
+        return all(0 <= i < n for i, n in zip(index, self.inside.shape, strict=True)) and bool(self.inside[index])
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,10 +192,8 @@ class LesionView:
         for row in self.lesions:
             if not all(a <= v < b for a, v, b in zip(row.box_start, voxel, row.box_stop, strict=True)):
                 continue
-            for unit in self.units[row.id]:
-                index = tuple(v - a for v, a in zip(voxel, unit.box.start, strict=True))
-                if all(0 <= i < n for i, n in zip(index, unit.inside.shape, strict=True)) and unit.inside[index]:
-                    return row
+            if any(unit.holds(voxel) for unit in self.units[row.id]):
+                return row
         return None
 
     def part(self, lesion: Lesion) -> npt.NDArray[np.bool_]:
@@ -105,6 +203,68 @@ class LesionView:
         for unit in self.units[lesion.id]:
             inside[relative(unit.box, own)] |= unit.inside
         return inside
+
+
+def _first_voxel(box: Box, inside: npt.NDArray[np.bool_]) -> tuple[int, int, int]:
+    z, y, x = (int(i) for i in np.unravel_index(int(inside.argmax()), inside.shape))
+    a, b, c = box.start
+    return z + a, y + b, x + c
+
+
+def fills(unit: Unit, shapes: Sequence[Shape | None]) -> bool:
+    """Return whether shapes are, together and without overlap, the voxels of a unit; None stands for all of them."""
+    if shapes == [None]:
+        return True
+    filled = np.zeros(unit.inside.shape, np.int8)
+    for shape in shapes:
+        if shape is None or filled[relative(shape.box, unit.box)].shape != shape.inside.shape:
+            return False
+        filled[relative(shape.box, unit.box)] += shape.inside
+    return bool(np.array_equal(filled, unit.inside))
+
+
+def grown_or_shrunk(unit: Unit, labels: Labels, box: Box, old: Labels, plane: SlicePlane, values: RegionValues) -> Unit | None:
+    """Return a unit after an edit that leaves it in one piece; None when that needs a closer look.
+
+    A part stays connected when its voxels in the changed box and one voxel around are: every way through the box enters and
+    leaves it there.
+
+    Parameters
+    ----------
+    unit : Unit
+        The only one that the box grown by one voxel meets.
+    labels : numpy.ndarray
+        The mask after the edit, shape (z, y, x).
+    box : Box
+        What was changed.
+    old : numpy.ndarray
+        Its labels before.
+    plane : SlicePlane
+        Of the mask's grid.
+    values : RegionValues
+        The region's.
+    """
+    grown = box.grown(1, plane.grid.shape)
+    near = values.where(labels[grown.slices])
+    _, count = connected_parts(near)
+    if count != 1:
+        return None
+    frame = bounding_box(near)
+    assert frame is not None
+    inner = Box(shift(frame.start, grown.start), shift(frame.stop, grown.start))
+    whole = unit.box.union(inner)
+    inside = np.zeros(whole.shape, bool)
+    inside[relative(unit.box, whole)] = unit.inside
+    now = labels[box.slices]
+    has, had = values.where(now), values.where(old)
+    here = overlap(box, whole)
+    inside[relative(here, whole)] = has[relative(here, box)]
+    own, mask = tightened(whole, inside)
+    counts = unit.counts - values.count(old[had]) + values.count(now[has])
+    plus, minus = index_sums(has, box), index_sums(had, box)
+    z, y, x = (total + a - b for total, a, b in zip(unit.sums, plus, minus, strict=True))
+    outline = unit.outline.updated(mask, own, box, plane)
+    return Unit(unit.id, unit.part, own, mask, counts, (z, y, x), outline)
 
 
 def meets(first: Box, second: Box) -> bool:

@@ -13,14 +13,13 @@ from napari_tumorseg.annotation.entries import EventKind
 from napari_tumorseg.annotation.journal import Journal, JournalState
 from napari_tumorseg.annotation.recorder import Recorder
 from napari_tumorseg.annotation.task import Reference, Task
-from napari_tumorseg.core.document import MaskDocument
 from napari_tumorseg.core.errors import InputError, TumorSegError
 from napari_tumorseg.core.lesion import Lesion
 from napari_tumorseg.core.volume import Volume
 from napari_tumorseg.widgets.masks import OpenMask
 from napari_tumorseg.widgets.napari_adapter import canvas_widget, main_window
 from napari_tumorseg.widgets.screen_events import ScreenEvents
-from napari_tumorseg.workflows.recover import FoundJournal, file_away, journal_folder, new_journal_path, restore
+from napari_tumorseg.workflows.recover import FoundJournal, Restored, file_away, journal_folder, new_journal_path, restore
 
 if TYPE_CHECKING:
     from napari_tumorseg.widgets.session import Session
@@ -192,6 +191,7 @@ class JournalKeeper(QObject):
             return
         self._refused = ""
         self._books[mask] = _Book(mask, journal, Recorder(mask.document, journal), (mask.saved_revision, mask.path))
+        session.lesions.record_into(mask.document, journal.note)
 
     # -- restoring
 
@@ -212,11 +212,11 @@ class JournalKeeper(QObject):
             raise InputError(f"The mask {found.task.mask} belongs to the case {found.task.case}.", "Open that case first.")
         session = self._session
         session.runner.start(
-            "restore", lambda _progress: restore(found), done=lambda document: self._adopt(found, document), failed=session.report
+            "restore", lambda _progress: restore(found), done=lambda back: self._adopt(found, back), failed=session.report
         )
 
-    def _adopt(self, found: FoundJournal, document: MaskDocument) -> None:
-        session = self._session
+    def _adopt(self, found: FoundJournal, back: Restored) -> None:
+        session, document = self._session, back.document
         reference = self._reference(found)
         if reference is None:
             return
@@ -224,6 +224,7 @@ class JournalKeeper(QObject):
         wanted = found.task.mask
         name = next(n for n in (wanted, *(f"{wanted} {i}" for i in range(2, len(taken) + 3))) if n not in taken)
         mask = OpenMask(name, document, reference, path=found.mask_path)
+        session.lesions.expect(back.lesions)
         self._resumed[mask] = found
         session.masks.append(mask)
         session.activate(mask)

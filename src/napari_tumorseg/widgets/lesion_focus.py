@@ -48,15 +48,24 @@ class LesionFocus(QObject):
         self.lesion: Lesion | None = None
         self.review = LesionReview(session)
         self._order: Callable[[], list[int]] | None = None
+        self._chosen: Callable[[], list[int]] | None = None
         session.lesions.changed.connect(self._keep_outline)
 
     def clear(self) -> None:
         """Look at no lesion."""
         self.lesion = None
 
-    def walk_in_order_of(self, order: Callable[[], list[int]] | None) -> None:
-        """Let `step` go through the lesions as a table shows them: `order` returns their numbers from top to bottom."""
-        self._order = order
+    def walk_in_order_of(self, order: Callable[[], list[int]] | None, chosen: Callable[[], list[int]] | None = None) -> None:
+        """Let `step` go through the lesions as a table shows them: `order` returns their numbers from top to bottom.
+
+        `chosen` returns those whose rows are chosen.
+        """
+        self._order, self._chosen = order, chosen
+
+    def chosen(self) -> list[int]:
+        """Return the lesions whose rows are chosen, else the one in focus."""
+        chosen = self._chosen() if self._chosen is not None else []
+        return chosen if len(chosen) > 1 or self.lesion is None else [self.lesion.id]
 
     def go_to(self, lesion: Lesion) -> None:
         """Bring a lesion into view, framed, its outline white."""

@@ -79,7 +79,7 @@ class LesionTable(QWidget):
         session.lesions.changed.connect(self.refresh)
         session.masks_changed.connect(self.refresh)
         session.focus.changed.connect(self._show_selected)
-        session.focus.walk_in_order_of(self._sorted.numbers)
+        session.focus.walk_in_order_of(self._sorted.numbers, self.selected)
         self.destroyed.connect(lambda: session.focus.walk_in_order_of(None))
         self.refresh()
 
@@ -268,7 +268,6 @@ class LesionTable(QWidget):
             return made
         chosen = self.selected()
         others = [other for other in (chosen if number in chosen else []) if other != number]
-        lesions = [row.id for row in self._session.lesions.rows if row.id != number]
         offer("Accept", "The lesion is right as it is", lambda: review.accept(number, advance=False))
         offer("Reject", "Take the lesion out of the mask; it stays in this list", lambda: review.reject(number, advance=False))
         offer("Uncertain", "A second read is wanted", lambda: review.call_uncertain(number, advance=False))
@@ -285,18 +284,12 @@ class LesionTable(QWidget):
                 f"Join with {names}", "Make one lesion of those that are chosen; no voxel changes", lambda: review.join([number, *others])
             )
         else:
-            self._offer_joins(made, number, lesions)
-        made.addSeparator()
-        offer(
-            f"Take back: {review.last}" if review.last else "Take back", "Take back the last decision", review.take_back, bool(review.last)
-        )
+            self._offer_joins(made, number)
         return made
 
-    def _offer_joins(self, menu: QMenu, number: int, lesions: list[int]) -> None:
+    def _offer_joins(self, menu: QMenu, number: int) -> None:
         """Offer the nearest lesions to join with."""
-        by_id = {row.id: row.centroid_mm for row in self._session.lesions.rows}
-        here = by_id.get(number, (0.0, 0.0, 0.0))
-        nearest = sorted(lesions, key=lambda other: sum((a - b) ** 2 for a, b in zip(by_id[other], here, strict=True)))[:8]
+        nearest = self._session.focus.review.nearest(number)[:8]
         joins = menu.addMenu("Join with")
         if joins is None:
             return

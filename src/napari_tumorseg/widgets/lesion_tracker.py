@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from qtpy.QtCore import QObject, Signal
 
-from napari_tumorseg.annotation.review import ReviewEvent, ReviewSheet
+from napari_tumorseg.annotation.entries import EntryKind
+from napari_tumorseg.annotation.review import ReviewSheet
 from napari_tumorseg.core.case import MaskKind
+from napari_tumorseg.core.decision import Decision
 from napari_tumorseg.core.document import Change, MaskDocument
 from napari_tumorseg.core.grid import Box
 from napari_tumorseg.core.jobs import Progress
@@ -17,6 +19,7 @@ from napari_tumorseg.core.lesion import Lesion, LesionChanges
 from napari_tumorseg.evaluation.lesion_index import LesionIndex
 from napari_tumorseg.evaluation.lesion_units import LesionView
 from napari_tumorseg.widgets.jobs import Job, JobRunner
+from napari_tumorseg.workflows.lesion_ledger import LesionLedger
 
 __all__ = ["LesionTracker"]
 
@@ -24,16 +27,18 @@ __all__ = ["LesionTracker"]
 _AT_ONCE_VOXELS = 1_500_000
 #: Given a box and which of its voxels, returns counts with `ai`, `changed`, `added` and `by_hand_share`.
 Provenance = Callable[[Box, np.ndarray], Any]
+#: What a journal is told by: kind of entry, person, JSON values.
+Record = Callable[[EntryKind, str, Mapping[str, Any]], None]
 
 
 class _Followed:
     """A document whose lesions are followed."""
 
-    def __init__(self, document: MaskDocument) -> None:
+    def __init__(self, document: MaskDocument, ledger: LesionLedger | None) -> None:
         self.document = document
-        self.index: LesionIndex | None = None
-        self.view: LesionView | None = None
-        self.sheet: ReviewSheet | None = None
+        self.ledger = ledger
+        #: Whether the list has to be made anew, because it could not follow.
+        self.broken = False
         self.provenance: Provenance | None = None
         self.waiting: list[Change] = []
         self.job: Job | None = None
@@ -41,10 +46,12 @@ class _Followed:
 
     def by_model(self, lesion: Lesion) -> bool:
         """Return whether a lesion holds a voxel of a model."""
-        if self.provenance is None or self.view is None:
+        if self.provenance is None or self.ledger is None:
             # Without a record only what the mask began with can be a model's.
-            return self.sheet is None and self.document.kind is MaskKind.AI
-        counts = self.provenance(Box(lesion.box_start, lesion.box_stop), self.view.part(lesion))
+            return self.ledger is None and self.document.kind is MaskKind.AI
+        box, view = Box(lesion.box_start, lesion.box_stop), self.ledger.view
+        inside = view.part(lesion) if view.lesion(lesion.id) == lesion else self.document.labels[box.slices] > 0
+        counts = self.provenance(box, inside)
         return bool(counts.ai + counts.changed)
 
 
@@ -60,24 +67,28 @@ class LesionTracker(QObject):
         `rows`, `map`, `regions_ml` or a status is new.
     failed(object)
         An exception.
-    reviewed(object, object)
-        A document and a `ReviewEvent` about one of its lesions, for its journal.
     """
 
     changed = Signal()
     failed = Signal(object)
-    reviewed = Signal(object, object)
 
     def __init__(self, runner: JobRunner, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._runner = runner
         self._followed: dict[int, _Followed] = {}
+        self._restored: dict[int, LesionLedger] = {}
+        self._records: dict[int, Record] = {}
         self._active: _Followed | None = None
+
+    @property
+    def ledger(self) -> LesionLedger | None:
+        """The lesions of the active mask with what was decided about them; None until they are listed."""
+        return self._active.ledger if self._active is not None else None
 
     @property
     def map(self) -> LesionView | None:
         """Where the lesions are; None until they are listed."""
-        return self._active.view if self._active is not None else None
+        return self.ledger.view if self.ledger is not None else None
 
     @property
     def rows(self) -> tuple[Lesion, ...]:
@@ -87,17 +98,12 @@ class LesionTracker(QObject):
     @property
     def regions_ml(self) -> dict[str, float]:
         """Volume in mL of each region of the mask."""
-        return self.index.regions_ml if self.index is not None else {}
-
-    @property
-    def index(self) -> LesionIndex | None:
-        """The index of the active mask; None until it is made."""
-        return self._active.index if self._active is not None else None
+        return self.ledger.index.regions_ml if self.ledger is not None else {}
 
     @property
     def sheet(self) -> ReviewSheet | None:
         """The statuses of the active mask's lesions; None until they are listed."""
-        return self._active.sheet if self._active is not None else None
+        return self.ledger.sheet if self.ledger is not None else None
 
     @property
     def document(self) -> MaskDocument | None:
@@ -116,11 +122,25 @@ class LesionTracker(QObject):
         if document is not None:
             found = self._followed.get(id(document))
             if found is None:
-                found = self._followed[id(document)] = _Followed(document)
+                found = self._followed[id(document)] = _Followed(document, self._restored.pop(id(document), None))
                 found.stop = document.listen(lambda change: self._on_change(found, change))
-                self._build(found)
+                if found.ledger is None:
+                    self._build(found)
+                else:
+                    self._attach(found, found.ledger)
             self._active = found
         self.changed.emit()
+
+    def expect(self, ledger: LesionLedger) -> None:
+        """Take a mask's lesions as they came back from a journal, when its document is watched."""
+        self._restored[id(ledger.document)] = ledger
+
+    def record_into(self, document: MaskDocument, record: Record) -> None:
+        """Have a journal told of a document's lesions: how they stand, and what is decided or follows."""
+        self._records[id(document)] = record
+        found = self._followed.get(id(document))
+        if found is not None and found.ledger is not None:
+            found.ledger.record_to(record)
 
     def set_provenance(self, document: MaskDocument, counts: Provenance | None) -> None:
         """Say how to count where a lesion's voxels come from; `annotation.provenance.Provenance.counts` is such a function."""
@@ -134,36 +154,33 @@ class LesionTracker(QObject):
 
     def by_hand_share(self, lesion: Lesion) -> float | None:
         """Return the share of a lesion's voxels that a person changed or added; None where that is not known."""
-        found = self._active
-        if found is None or found.provenance is None or found.view is None or lesion.id not in found.view.units:
+        found, view = self._active, self.map
+        if found is None or found.provenance is None or view is None or lesion.id not in view.units:
             return None
-        return float(found.provenance(Box(lesion.box_start, lesion.box_stop), found.view.part(lesion)).by_hand_share)
-
-    def refresh(self) -> None:
-        """Tell that identities or statuses of the active mask have changed."""
-        if self._active is not None and self._active.index is not None:
-            self._active.view = self._active.index.view()
-        self.changed.emit()
+        return float(found.provenance(Box(lesion.box_start, lesion.box_stop), view.part(lesion)).by_hand_share)
 
     def describe(self, voxel: tuple[int, int, int]) -> str:
         """Return one line about the lesion at a voxel (z, y, x) of the document; "" where there is none."""
         # Called from napari's status thread: what is read is never changed, and each name is read once.
         found = self._active
-        view = found.view if found is not None else None
-        lesion = view.at(voxel) if view is not None else None
-        if lesion is None or found is None:
+        ledger = found.ledger if found is not None else None
+        lesion = ledger.view.at(voxel) if ledger is not None else None
+        if lesion is None or found is None or ledger is None:
             return ""
         value = int(found.document.labels[voxel])
-        schema, sheet = found.document.schema, found.sheet
+        schema = found.document.schema
         name = schema.label(value).title if value in schema.values else ""
         told = [f"Lesion {lesion.id}, {lesion.region} {lesion.volume_mm3 / 1000:.2g} mL", *([name] if name else [])]
-        told += [f"{lesion.diameters.longest_mm:.1f} mm across", *([sheet.status(lesion.id).value] if sheet is not None else [])]
+        told += [f"{lesion.diameters.longest_mm:.1f} mm across", ledger.sheet.status(lesion.id).value]
         return ", ".join(told)
 
     # -- inside
 
     def _forget_closed(self, document: MaskDocument | None) -> None:
         kept = {id(mask.document) for mask in getattr(self.parent(), "masks", ())} | {id(document)}
+        for other in (self._restored, self._records):
+            for key in [key for key in other if key not in kept]:
+                del other[key]
         for key in [key for key in self._followed if key not in kept]:
             gone = self._followed.pop(key)
             gone.stop()
@@ -177,66 +194,65 @@ class LesionTracker(QObject):
 
     def _catch_up(self, found: _Followed) -> None:
         """Follow the changes that wait, at once where that is quick."""
-        document, index, changes = found.document, found.index, found.waiting
-        if index is None:
+        document, ledger = found.document, found.ledger
+        if ledger is None or found.broken:
             self._build(found)
             return
+        changes, found.waiting = found.waiting, []
+        pairs = [ledger.pair(change) for change in changes]
         try:
-            if index.cost_voxels(changes, document.labels) > _AT_ONCE_VOXELS:
-                self._follow_later(found, index)
+            if ledger.index.cost_voxels(changes, document.labels) > _AT_ONCE_VOXELS:
+                self._follow_later(found, ledger, pairs)
                 return
-            done = index.follow_all(changes, document.labels)
+            ledger.follow(pairs)
         except Exception as error:
             # The mask is right whatever happens here; the list is made anew.
-            found.index, found.waiting = None, []
+            found.broken = True
             self.failed.emit(error)
             self._build(found)
             return
-        found.waiting = []
-        self._take(found, index, changes, done)
+        if found is self._active:
+            self.changed.emit()
 
     def _build(self, found: _Followed) -> None:
         document = found.document
-        labels, grid, schema = document.labels.copy(), document.grid, document.schema
+        labels, grid, schema, revision = document.labels.copy(), document.grid, document.schema, document.revision
         found.waiting = []
 
         def take(index: LesionIndex) -> None:
-            found.index, found.view = index, index.view()
-            if found.sheet is None:
-                found.sheet = ReviewSheet(found.view.lesions, found.by_model)
-                found.sheet.listen(lambda event: self._pass_on(found, event))
+            old, found.broken = found.ledger, False
+            if old is not None:
+                old.close()
+            sheet = ReviewSheet(index.view().lesions, found.by_model) if old is None else old.sheet
+            self._attach(found, LesionLedger(document, index, sheet, revision))
 
         self._start(found, lambda _progress: LesionIndex(labels, grid, schema), take)
 
-    def _follow_later(self, found: _Followed, index: LesionIndex) -> None:
-        fork, labels, changes = index.fork(), found.document.labels.copy(), found.waiting
-        found.waiting = []
+    def _attach(self, found: _Followed, ledger: LesionLedger) -> None:
+        found.ledger = ledger
+        ledger.sheet.by_model = found.by_model
+        record = self._records.get(id(found.document))
+        if record is not None:
+            ledger.record_to(record)
 
-        def work(_progress: Progress) -> LesionChanges:
-            return fork.follow_all(changes, labels)
+    def _follow_later(self, found: _Followed, ledger: LesionLedger, pairs: list[tuple[Change, Decision | None]]) -> None:
+        fork, labels = ledger.index.fork(), found.document.labels.copy()
 
-        self._start(found, work, lambda done: self._take(found, fork, changes, done))
+        def work(_progress: Progress) -> list[LesionChanges]:
+            return fork.follow_all(pairs, labels)
+
+        self._start(found, work, lambda done: ledger.take(fork, pairs, done))
 
     def _start(self, found: _Followed, work: Callable[[Progress], Any], take: Callable[[Any], None]) -> None:
         def fail(error: BaseException) -> None:
-            found.index = None
+            found.broken = True
             self.failed.emit(error)
 
         def finish() -> None:
             found.job = None
-            if found.waiting and found.index is not None:
+            if found.waiting and found.ledger is not None:
                 self._catch_up(found)
             if found is self._active:
                 self.changed.emit()
 
         found.job = self._runner.start("lesions", work, done=take, failed=fail, finished=finish)
-
-    def _take(self, found: _Followed, index: LesionIndex, changes: list[Change], done: LesionChanges) -> None:
-        found.index, found.view = index, index.view()
-        if found.sheet is not None:
-            found.sheet.follow(changes, done)
-        if found is self._active:
-            self.changed.emit()
-
-    def _pass_on(self, found: _Followed, event: ReviewEvent) -> None:
-        self.reviewed.emit(found.document, event)

@@ -71,8 +71,6 @@ class MaskBuffer:
         Code of the white outline.
     on_enter, on_escape : callable
         What these keys do on any of the layers, while napari has nothing of its own to end.
-    before_undo : callable
-        Asked first at each undo; returns whether it has taken something back that is no change of the mask.
     """
 
     def __init__(self, document: MaskDocument, scene: Scene) -> None:
@@ -84,7 +82,6 @@ class MaskBuffer:
         self.white = int(np.iinfo(kind).max)
         self.on_enter: Callable[[], object] = lambda: None
         self.on_escape: Callable[[], object] = lambda: None
-        self.before_undo: Callable[[], bool] = lambda: False
         self._hooks: list[LabelsHook] = []
 
     @property
@@ -232,8 +229,7 @@ class MaskLayer:
     def undo(self) -> None:
         """Take back the last step of the document, whoever made it."""
         self.sync()
-        if not self.buffer.before_undo():
-            self.document.undo(self.person)
+        self.document.undo(self.person)
 
     def redo(self) -> None:
         """Bring back the last undone step of the document."""

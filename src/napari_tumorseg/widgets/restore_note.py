@@ -6,16 +6,17 @@ from collections.abc import Callable
 
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
+from napari_tumorseg.core.jobs import Progress
 from napari_tumorseg.widgets.journal_keeper import JournalKeeper, journal_there
 from napari_tumorseg.widgets.work import Work
 from napari_tumorseg.workflows.open_case import OpenRequest
-from napari_tumorseg.workflows.recover import FoundJournal, discard, find_journals
+from napari_tumorseg.workflows.recover import FoundJournal, Left, discard, find_journals
 
 __all__ = ["RestoreNote"]
 
 
 class RestoreNote(QWidget):
-    """Lists masks whose work was broken off, each with Restore, Keep for later and Discard; hidden while there are none.
+    """Lists masks whose work was broken off, or closed without saving it, each with Restore, Keep for later and Discard; hidden while there are none.
 
     Parameters
     ----------
@@ -32,7 +33,7 @@ class RestoreNote(QWidget):
         self._keeper = keeper
         self._waiting: FoundJournal | None = None
         self.rows: list[RestoreRow] = []
-        self.title = QLabel("Work that was broken off")
+        self.title = QLabel("Work that was not finished")
         self.title.setWordWrap(True)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Maximum)
         self._layout = QVBoxLayout(self)
@@ -47,7 +48,10 @@ class RestoreNote(QWidget):
         """Look for journals that were left, in a job."""
         session = self._session
         if journal_there(session):
-            session.runner.start("journals", lambda _progress: find_journals(session.settings), done=self._show, failed=session.report)
+            session.runner.start("journals", self._find, done=self._show, failed=session.report)
+
+    def _find(self, _progress: Progress) -> tuple[FoundJournal, ...]:
+        return find_journals(self._session.settings, Left.BROKEN_OFF, Left.NOT_SAVED)
 
     def _show(self, found: tuple[FoundJournal, ...]) -> None:
         for row in self.rows:
@@ -117,7 +121,7 @@ class RestoreRow(QWidget):
     ) -> None:
         super().__init__()
         self.journal = journal
-        self.label = QLabel(journal.line)
+        self.label = QLabel(f"{journal.line} ({journal.left.value})")
         self.label.setWordWrap(True)
         self.restore = self._button("Restore", "Open the mask as it was left; every step can be undone", restore)
         self.keep = self._button("Keep for later", "Leave it as it is; it is offered again at the next start", keep)

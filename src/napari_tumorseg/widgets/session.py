@@ -13,9 +13,8 @@ import numpy.typing as npt
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QObject, Signal
 
-from napari_tumorseg.annotation.review import ReviewEvent
 from napari_tumorseg.core.case import Case, MaskKind, MaskVersion, Review, TimePoint
-from napari_tumorseg.core.document import Change, MaskDocument, PatchSource
+from napari_tumorseg.core.document import Change, PatchSource
 from napari_tumorseg.core.errors import Cancelled, InputError, TumorSegError
 from napari_tumorseg.core.grid import Grid
 from napari_tumorseg.core.settings import Settings
@@ -96,7 +95,6 @@ class Session(QObject):
         self.edited.connect(self._tell_unsaved)
         self.masks_changed.connect(self._tell_unsaved)
         self.keeper = JournalKeeper(self)
-        self.lesions.reviewed.connect(self._on_reviewed)
         main_window(viewer).destroyed.connect(self.runner.stop)
 
     @classmethod
@@ -216,7 +214,6 @@ class Session(QObject):
             )
             mask.view.buffer.on_enter = self.enter
             mask.view.buffer.on_escape = self.hand.escape
-            mask.view.buffer.before_undo = self.take_back
             self.viewer.add_layer(mask.view.layer)
         mask.view.layer.visible = True
         self.viewer.layers.selection.active = mask.view.layer
@@ -226,10 +223,6 @@ class Session(QObject):
         """Close the outline that is being drawn, else accept the lesion in focus."""
         if not self.hand.finish() and self.focus.lesion is not None:
             self.focus.review.accept()
-
-    def take_back(self) -> bool:
-        """Take back the last decision about a lesion where it is newer than the last change; return whether there was one."""
-        return self.focus.review.is_newest and self.focus.review.take_back()
 
     def accept(self) -> None:
         """Say that a person has looked at the active mask and stands by it."""
@@ -326,11 +319,6 @@ class Session(QObject):
         if change.patch.origin.source in _EDITS_BY_HAND and self.active.document.review is not Review.IN_CORRECTION:
             self.active.document.review = Review.IN_CORRECTION
         self.edited.emit()
-
-    def _on_reviewed(self, document: MaskDocument, event: ReviewEvent) -> None:
-        journal = self.keeper.journal
-        if journal is not None and self.active is not None and self.active.document is document:
-            journal.review(event.person, **event.facts())
 
     def _tell_unsaved(self) -> None:
         # napari asks before its window closes while there is such a notice.

@@ -19,10 +19,12 @@ from napari_tumorseg.annotation.task import Task
 from napari_tumorseg.core.document import MaskDocument
 from napari_tumorseg.core.errors import InputError, OutputError
 from napari_tumorseg.core.settings import Settings
+from napari_tumorseg.workflows.lesion_ledger import LesionLedger, restored_ledger
 
 __all__ = [
     "FoundJournal",
     "Left",
+    "Restored",
     "copy_beside",
     "discard",
     "file_away",
@@ -137,8 +139,24 @@ def find_journals(settings: Settings, *left: Left) -> tuple[FoundJournal, ...]:
     return tuple(sorted(found, key=lambda j: j.last, reverse=True))
 
 
-def restore(journal: FoundJournal) -> MaskDocument:
-    """Return the mask of a journal as it was left, with all that can be undone and brought back.
+@dataclass(frozen=True)
+class Restored:
+    """What came back from a journal.
+
+    Attributes
+    ----------
+    document : MaskDocument
+        The mask.
+    lesions : LesionLedger
+        Its lesions with their numbers, statuses, splits and joins.
+    """
+
+    document: MaskDocument
+    lesions: LesionLedger
+
+
+def restore(journal: FoundJournal) -> Restored:
+    """Return the mask of a journal and its lesions as they were left, with all that can be undone and brought back.
 
     Let the document be followed by a `Journal` of the same path, which goes on in the file, and call
     `MaskDocument.finish_walk`.
@@ -151,7 +169,9 @@ def restore(journal: FoundJournal) -> MaskDocument:
         If its changes do not follow from one another.
     """
     with JournalReader(journal.path) as reader:
-        return reader.document()
+        steps = reader.steps()
+        document = reader.document(steps)
+        return Restored(document, restored_ledger(reader, steps, document))
 
 
 def discard(journal: FoundJournal) -> Path:

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
+from napari_tumorseg.core.decision import Decided, Decision
 from napari_tumorseg.core.document import MaskDocument, Origin, PatchSource
 from napari_tumorseg.core.errors import InputError
 from napari_tumorseg.core.grid import Box, Grid
@@ -26,12 +27,24 @@ class Followed:
         self.document = MaskDocument(labels, grid, METS)
         self.index = LesionIndex.of(self.document)
         self.told = []
-        self.document.listen(lambda change: self.told.append(self.index.follow(change, self.document.labels)))
+        self._decided = None
+        self.document.listen(lambda change: self.told.append(self.index.follow(change, self.document.labels, self._decided)))
 
-    def paint(self, slices, value: int, tool: str = "paint") -> None:
+    def paint(self, slices, value: int, decision: Decision | None = None) -> None:
         box = Box(tuple(s.start for s in slices), tuple(s.stop for s in slices))
         new = np.full(box.shape, value, np.uint8)
-        self.document.write(box, new, Origin(HAND, tool))
+        self._decided = decision
+        self.document.write(box, new, Origin(HAND, "paint"))
+        self._decided = None
+
+    def decide(self, what: Decided, number: int, **facts) -> None:
+        anchor = self.index.view().units[number][0].first_voxel
+        self._decided = Decision(what, number, anchor, **facts)
+        self.document.mark(anchor, Origin(PatchSource.TOOL, what.tool))
+        self._decided = None
+
+    def split(self, number: int, seeds=()) -> None:
+        self.decide(Decided.SPLIT, number, seeds=self.index.seeds(number, seeds))
 
     @property
     def rows(self):
@@ -109,12 +122,12 @@ def test_after_any_edits_it_equals_a_full_relabelling(seed, share, acts, batch) 
                 new = (noise.integers(1, 5, box.shape) * (noise.random(box.shape) < 0.3)).astype(np.uint8)
             document.write(box, new, Origin(HAND, "paint"))
         if len(waiting) >= batch:
-            index.follow_all(waiting, document.labels)
+            index.follow_all([(change, None) for change in waiting], document.labels)
             waiting.clear()
             assert_is_a_full_relabelling(index, document)
             assert len(set(index.numbers)) == len(index.numbers)
     if waiting:
-        index.follow_all(waiting, document.labels)
+        index.follow_all([(change, None) for change in waiting], document.labels)
         assert_is_a_full_relabelling(index, document)
 
 
@@ -198,8 +211,9 @@ def test_a_cut_stays_while_both_pieces_are_edited() -> None:
     labels[1:4, 2:5, 6:9] = 3
     it = Followed(labels)
     (whole,) = it.rows.values()
-    first, second = it.index.split(1, it.document.labels)
-    assert (first, second) == (1, 2)
+    it.split(1)
+    assert set(it.rows) == {1, 2}
+    assert it.told[-1].came_from == {2: 1}
     assert sum(it.voxels.values()) == whole.voxels
     assert np.array_equal(it.document.labels, labels), "no voxel is changed"
     left, right = it.rows[1], it.rows[2]
@@ -217,26 +231,41 @@ def test_a_cut_stays_while_both_pieces_are_edited() -> None:
     assert set(it.rows) == {1, 2}, "apart along the cut both keep their numbers"
     it.document.undo()
     assert it.voxels == before
-    assert it.index.heal((1, 2), it.document.labels) == 1
+    it.document.undo()
     assert it.rows == {1: whole}
-    with pytest.raises(InputError, match="no longer there"):
-        it.index.heal((1, 2), it.document.labels)
+    it.document.redo()
+    assert it.rows == {1: left, 2: right}
+    assert np.array_equal(it.document.labels, labels)
 
 
-def test_undo_of_a_stroke_that_is_older_than_a_cut_keeps_the_cut() -> None:
+def test_cuts_and_strokes_are_undone_in_order() -> None:
     labels = np.zeros(SHAPE, np.uint8)
     labels[2, 2:6, 0:9] = 3
     it = Followed(labels)
+    states = [it.rows]
     it.paint(at(2, slice(6, 7), slice(8, 9)), 3)
-    it.index.split(1, it.document.labels, [(2, 3, 1), (2, 3, 8)])
-    it.document.undo()
-    assert set(it.rows) == {1, 2}
-    assert sum(it.voxels.values()) == 36
+    states.append(it.rows)
+    it.split(1, [(2, 3, 1), (2, 3, 8)])
+    states.append(it.rows)
+    it.split(it.index.view().at((2, 6, 8)).id, [(2, 3, 7), (2, 6, 8)])
+    states.append(it.rows)
+    it.decide(Decided.JOIN, 1, lesions=(1, 3))
+    states.append(it.rows)
+    it.paint(at(2, slice(1, 2), slice(0, 3)), 3)
+    states.append(it.rows)
+    assert [len(state) for state in states] == [1, 1, 2, 3, 2, 2]
+    for _ in range(2):
+        for state in reversed(states[:-1]):
+            it.document.undo()
+            assert it.rows == state
+        for state in states[1:]:
+            it.document.redo()
+            assert it.rows == state
 
 
 def test_what_grows_together_with_a_cut_part_stays_itself() -> None:
     it = two_blobs()
-    it.index.split(1, it.document.labels, [(2, 2, 0), (2, 5, 3)])
+    it.split(1, [(2, 2, 0), (2, 5, 3)])
     it.paint(at(2, slice(3, 4), slice(4, 6)), 2)
     assert set(it.rows) == {1, 2, 3}
     assert sum(it.voxels.values()) == 27
@@ -245,7 +274,9 @@ def test_what_grows_together_with_a_cut_part_stays_itself() -> None:
 def test_joined_lesions_are_one_row_and_survive_edits() -> None:
     it = two_blobs()
     alone = it.rows
-    assert it.index.join([2, 1]) == 1
+    assert it.index.keeper([2, 1]) == 1
+    it.decide(Decided.JOIN, 1, lesions=(2, 1))
+    assert it.told[-1].went_into == {2: 1}
     (row,) = it.rows.values()
     both = np.isin(it.document.labels, METS.region("WT").values)
     assert row.voxels == 25
@@ -257,21 +288,25 @@ def test_joined_lesions_are_one_row_and_survive_edits() -> None:
     assert it.voxels == {1: 26}
     assert it.told[-1].edited == {1}
     it.document.undo()
-    assert it.index.separate(1) == (1, 2)
+    assert it.index.members(1) == (1, 2)
+    it.decide(Decided.SEPARATE, 1)
+    assert it.rows == alone
+    it.document.undo()
+    assert it.rows == {1: row}
+    it.document.undo()
     assert it.rows == alone
     with pytest.raises(InputError, match="Two or more"):
-        it.index.join([1])
+        it.index.keeper([1])
     with pytest.raises(InputError, match="Two or more"):
-        it.index.join([1, 99])
+        it.index.keeper([1, 99])
 
 
 def test_a_lesion_that_is_brought_back_gets_its_number_again() -> None:
     it = two_blobs()
-    it.index.bury(2)
-    it.paint(at(2, slice(2, 5), slice(6, 9)), 0)
+    it.paint(at(2, slice(2, 5), slice(6, 9)), 0, Decision(Decided.REJECT, 2, (2, 2, 6)))
     it.paint(at(0, slice(0, 1), slice(0, 1)), 3)
     assert it.voxels == {1: 16, 3: 1}
-    it.paint(at(2, slice(2, 5), slice(6, 9)), 1, tool="bring back lesion")
+    it.paint(at(2, slice(2, 5), slice(6, 9)), 1, Decision(Decided.BRING_BACK, 2, (2, 2, 6)))
     assert it.voxels == {1: 16, 2: 9, 3: 1}
 
 
@@ -286,12 +321,12 @@ def test_a_fork_can_be_brought_up_to_date_alone() -> None:
 def test_cutting_refuses_places_outside() -> None:
     it = two_blobs()
     with pytest.raises(InputError, match="outside"):
-        it.index.split(1, it.document.labels, [(0, 0, 0), (2, 2, 2)])
+        it.index.seeds(1, [(0, 0, 0), (2, 2, 2)])
     with pytest.raises(InputError, match="cannot be cut there"):
-        it.index.split(1, it.document.labels, [(2, 2, 2)])
-    it.index.join([1, 2])
+        it.index.seeds(1, [(2, 2, 2)])
+    it.decide(Decided.JOIN, 1, lesions=(1, 2))
     with pytest.raises(InputError, match="not one connected part"):
-        it.index.split(1, it.document.labels)
+        it.index.seeds(1)
 
 
 def test_the_neck_is_where_two_balls_touch() -> None:
@@ -301,7 +336,7 @@ def test_the_neck_is_where_two_balls_touch() -> None:
     labels = np.where(big | small, 3, 0).astype(np.uint8)
     it = Followed(labels, Grid.from_spacing(labels.shape, (1, 1, 1)))
     assert set(it.rows) == {1}
-    it.index.split(1, it.document.labels)
+    it.split(1)
     view = it.index.view()
     assert view.at((12, 12, 5)).id == 1
     assert view.at((12, 12, 33)).id == 2

@@ -84,7 +84,7 @@ def test_what_was_broken_off_is_found_and_described(settings: Settings, broken_o
 
 def test_it_comes_back_and_goes_on_in_its_file(settings: Settings, broken_off: MaskDocument) -> None:
     (found,) = find_journals(settings)
-    again = restore(found)
+    again = restore(found).document
     np.testing.assert_array_equal(again.labels, broken_off.labels)
     assert again.history.undo == broken_off.history.undo
     journal = Journal(found.path, found.task, again)
