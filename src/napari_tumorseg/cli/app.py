@@ -14,6 +14,8 @@ from napari_tumorseg.cli.evaluate import evaluate
 from napari_tumorseg.cli.models import models_app
 from napari_tumorseg.cli.quantify import quantify
 from napari_tumorseg.cli.raters import raters
+from napari_tumorseg.cli.response import response
+from napari_tumorseg.cli.study import study_app
 from napari_tumorseg.core.errors import InputError
 
 __all__ = ["app"]
@@ -27,6 +29,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(models_app, name="models")
+app.add_typer(study_app, name="study")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
@@ -137,3 +140,4 @@ app.command()(evaluate)
 app.command()(quantify)
 app.command()(raters)
 app.command()(compare)
+app.command()(response)

@@ -19,7 +19,7 @@ from napari_tumorseg.annotation.study.records import Handout, Lease, StudyTask
 from napari_tumorseg.annotation.study.tables import AnswerRow, CaseRow, PersonRow, PlanRow, TaskRow
 from napari_tumorseg.core.errors import ConflictError, InputError
 
-__all__ = ["free_query", "next_task", "peek", "release", "renew", "task_record", "unanswered"]
+__all__ = ["free_query", "next_task", "peek", "release", "renew", "task_record", "unanswered", "why_nothing"]
 
 
 def next_task(context: StudyContext, person: str) -> Handout:
@@ -49,6 +49,16 @@ def peek(context: StudyContext, person: str) -> StudyTask | None:
     with context.reading() as session:
         row = session.scalars(free_query(person, _roles(session, person), context.clock.wall_ns() // 1000)).first()
         return task_record(context, session, row) if row is not None else None
+
+
+def why_nothing(context: StudyContext, person: str) -> str:
+    """Return why a person gets no task now; "" where there is one."""
+    now_us = context.clock.wall_ns() // 1000
+    with context.reading() as session:
+        roles = _roles(session, person)
+        if session.scalars(free_query(person, roles, now_us)).first() is not None:
+            return ""
+        return _nothing(session, person, roles, now_us).why
 
 
 def renew(context: StudyContext, lease: Lease) -> Lease:

@@ -222,6 +222,13 @@ class StudyStore:
                 row.code: (row.location, row.fingerprint, row.practice) for row in session.scalars(sa.select(CaseRow).order_by(CaseRow.id))
             }
 
+    @property
+    def ai_cases(self) -> frozenset[str]:
+        """Codes of the cases that have a model's mask."""
+        with self._context.reading() as session:
+            query = sa.select(CaseRow.code).join(VersionRow, VersionRow.case_id == CaseRow.id).where(VersionRow.kind == "ai")
+            return frozenset(session.scalars(query))
+
     # -- setting up
 
     def add_cases(self, cases: Sequence[NewCase]) -> tuple[str, ...]:
@@ -271,6 +278,10 @@ class StudyStore:
     def peek(self, person: str) -> StudyTask | None:
         """Return the task that is likely to come next, to load its images; it is not taken."""
         return handout.peek(self._context, person)
+
+    def why_nothing(self, person: str) -> str:
+        """Return why a person gets no task now; "" where there is one."""
+        return handout.why_nothing(self._context, person)
 
     def renew(self, lease: Lease) -> Lease:
         """Keep a task for the protocol's `lease_minutes` from now; raise `ConflictError` where another program has it."""

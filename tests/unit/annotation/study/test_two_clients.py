@@ -18,11 +18,13 @@ from napari_tumorseg.annotation.study.records import NewCase, Person
 from napari_tumorseg.annotation.study.store import StudyStore
 
 TASKS = 1000
-LEASE_S = 1.2
+# Longer than a program on a busy machine is kept waiting, shorter than the other one still works.
+LEASE_S = 5.0
 NETWORK = "server:/x / nfs4 rw 0 0"
 # One program: asks and submits until told that all is done; says what it does, so that the test sees when to kill it.
 CLIENT = """
 import sys, time
+from napari_tumorseg.core.case import MaskKind, MaskVersion
 from napari_tumorseg.annotation.study.records import Submission
 from napari_tumorseg.annotation.study.store import StudyStore
 from napari_tumorseg.core.grid import Grid
@@ -119,13 +121,13 @@ def check(study: StudyStore, said: list[list[str]], tasks: int) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
 def test_a_thousand_tasks_on_postgresql(tmp_path: Path, database: str) -> None:
     study = one_step_study(tmp_path / "s", TASKS, database=database)
-    check(study, run_two(database, "", 200), TASKS)
+    check(study, run_two(database, "", 100), TASKS)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
 def test_a_thousand_tasks_on_sqlite(tmp_path: Path) -> None:
     study = one_step_study(tmp_path / "s", TASKS)
-    check(study, run_two(str(tmp_path / "s"), "", 200), TASKS)
+    check(study, run_two(str(tmp_path / "s"), "", 100), TASKS)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
