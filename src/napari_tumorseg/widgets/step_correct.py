@@ -47,7 +47,9 @@ class CorrectStep(Step):
         self._view: MaskLayer | None = None
         self._settings = False
         self.empty = note("Run a model under Segment, or start with an empty mask.")
-        self.start_empty = button("Start an empty mask", "Add a mask without any label to draw from nothing", self._start_empty)
+        self.start_empty = button(
+            "Start an empty mask", "Add a mask without any label to draw from nothing; the others are kept", self._start_empty
+        )
         self.mask = QComboBox()
         self.mask.setAccessibleName("Mask")
         self.mask.setToolTip("Which mask is edited; the others are kept and hidden")
@@ -136,7 +138,6 @@ class CorrectStep(Step):
         self._bind(active.view if active is not None else None)
         self.empty.setVisible(active is None)
         self.editor.setVisible(self._view is not None)
-        self.start_empty.setVisible(active is None)
         self.start_empty.setEnabled(self.session.case is not None)
         self.mask.clear()
         for mask in self.session.masks:
