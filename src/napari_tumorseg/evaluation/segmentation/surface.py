@@ -28,7 +28,7 @@ SurfaceKind = Literal["elements", "voxels"]
 # Nearest points this many voxels away are looked up one offset after the other; a tree finds those beyond.
 _REACH = 3
 # So few points go straight to the tree.
-_FEW = 300
+_FEW = 100
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,12 +253,13 @@ def _nearest_mm(cells: npt.NDArray[np.int64], targets: npt.NDArray[np.int64], sp
     taken[flat(targets)] = True
     at = flat(cells)
     left = np.arange(len(at))
-    for (dz, dy, dx), distance in _offsets(tuple(spacing_mm.tolist())):
+    for offsets, distance in _offsets(tuple(spacing_mm.tolist())):
         if distance > reach_mm:
             return distances
         if len(left) < _FEW:
             break
-        hit = taken.take(at + (dz * strides[0] + dy * strides[1] + dx))
+        steps = offsets @ np.array(strides)
+        hit = taken.take(at + steps[:, None]).any(axis=0) if len(steps) > 1 else taken.take(at + steps[0])
         found = np.flatnonzero(hit)
         if len(found):
             distances[left.take(found)] = distance
@@ -271,13 +272,12 @@ def _nearest_mm(cells: npt.NDArray[np.int64], targets: npt.NDArray[np.int64], sp
 
 # Not state: the same offsets whenever they are worked out.
 @functools.lru_cache(16)
-def _offsets(spacing_mm: tuple[float, ...]) -> tuple[tuple[list[int], float], ...]:
-    """Return the offsets that are nearer than any offset beyond `_REACH` voxels, nearest first, with their lengths."""
+def _offsets(spacing_mm: tuple[float, ...]) -> tuple[tuple[npt.NDArray[np.int64], float], ...]:
+    """Return the offsets (n, 3) of each length, nearest first, that are nearer than any offset beyond `_REACH` voxels."""
     around = np.array(list(itertools.product(range(-_REACH, _REACH + 1), repeat=3)))
     lengths = np.sqrt(((around * spacing_mm) ** 2).sum(axis=1))
-    near = np.flatnonzero(lengths < (_REACH + 1) * min(spacing_mm))
-    order = near[np.argsort(lengths[near], kind="stable")]
-    return tuple(zip(around[order].tolist(), lengths[order].tolist(), strict=True))
+    near = lengths < (_REACH + 1) * min(spacing_mm)
+    return tuple((around[lengths == length], float(length)) for length in np.unique(lengths[near]))
 
 
 def _by_tree(cells: npt.NDArray[np.int64], targets: npt.NDArray[np.int64], spacing_mm: Floats) -> Floats:
