@@ -8,6 +8,7 @@ import weakref
 
 import numpy as np
 import pytest
+from napari.layers import Image
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QMouseEvent, QWheelEvent
 from qtpy.QtTest import QTest
@@ -20,6 +21,9 @@ from napari_tumorseg.core.labels import preset
 from napari_tumorseg.core.volume import Volume
 from napari_tumorseg.widgets.linked_views import LinkedViews, linked_views
 from napari_tumorseg.widgets.napari_adapter import main_window
+from napari_tumorseg.widgets.search_slab import SlabView
+from napari_tumorseg.widgets.search_subtraction import SubtractionView
+from napari_tumorseg.workflows.compare_images import Slab
 from napari_tumorseg.workflows.scene import PLANES
 
 SHAPE, SPACING_MM = (20, 36, 40), (3.0, 1.0, 1.5)
@@ -385,6 +389,56 @@ def test_hold_to_hide_and_sequences_by_the_keys_of_a_side_view(bench):
         assert not bench.views.counterpart(bench.session.view.layers["T1c"][0], plane).visible
     # The keyboard's layer is the mask everywhere.
     assert bench.views.view_of("coronal").model.layers.selection.active is side
+
+
+def test_the_slab_is_seen_in_each_view_across_its_own_plane(bench):
+    slab, scene = SlabView.of(bench.session), bench.scene
+    slab.set_slab(Slab("max", 9.0))
+    slab.set_on(True)
+
+    def check(on):
+        for plane in PLANES:
+            layer = bench.views.counterpart(bench.session.view.layers["T1c"][0], plane)
+            axis = PLANES[plane][0]
+            data, spacing = np.asarray(layer.data), scene.scale_mm[axis]
+            half = slab.slab.slices(spacing) // 2 if on else 0
+            middle = round((bench.session.view.crosshair.point_mm[axis] - scene.translate_mm[axis]) / spacing)
+            block = data.take(range(middle - half, middle + half + 1), axis=axis)
+            assert bool(half) == on
+            assert np.asarray(layer._slice.image.raw) == pytest.approx(block.max(axis=axis), abs=1e-3), plane
+
+    check(True)
+    bench.session.view.show_plane("coronal")
+    bench.settle()
+    check(True)
+    slab.set_on(False)
+    check(False)
+
+
+def test_the_subtraction_is_seen_in_each_view(bench, qtbot):
+    bench.session.rename_sequence("FLAIR", "T1")
+    bench.settle()
+    made = SubtractionView.of(bench.session)
+    made.toggle()
+    qtbot.waitUntil(lambda: not made.busy, timeout=20000)
+    assert made.on
+    t1c = bench.session.view.layers["T1c"][0]
+    for plane in PLANES:
+        shown = bench.views.counterpart(made.layer, plane)
+        assert shown is not None
+        assert shown.visible
+        assert np.asarray(shown._slice.image.raw).shape == tuple(bench.scene.grid.shape[a] for a in PLANES[plane][-2:])
+        assert shown.contrast_limits == made.layer.contrast_limits
+        assert not bench.views.counterpart(t1c, plane).visible
+        view = bench.views.view_of(plane)
+        visible = [layer for layer in view.model.layers if layer.visible and isinstance(layer, Image)]
+        assert visible == [shown]
+    SlabView.of(bench.session).set_on(True)
+    SlabView.of(bench.session).set_on(False)
+    made.toggle()
+    for plane in PLANES:
+        assert not bench.views.counterpart(made.layer, plane).visible
+        assert bench.views.counterpart(t1c, plane).visible
 
 
 def test_layers_are_followed(bench):

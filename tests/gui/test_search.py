@@ -6,12 +6,13 @@ import nibabel
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
 from scipy.spatial.transform import Rotation
 
 from napari_tumorseg.core.grid import Grid
 from napari_tumorseg.inference.resample import resample
 from napari_tumorseg.phantoms.brain import make_brain_phantom, tiny
-from napari_tumorseg.widgets.napari_adapter import main_window
+from napari_tumorseg.widgets.napari_adapter import canvas_widget, main_window
 from napari_tumorseg.widgets.search_layout import SearchLayout
 from napari_tumorseg.widgets.search_slab import SlabView
 from napari_tumorseg.widgets.search_subtraction import SubtractionView
@@ -223,6 +224,22 @@ def test_sequence_and_window_follow(search, qtbot):
     qtbot.waitUntil(lambda: not layout.busy, timeout=20000)
     assert [(layer.name, layer.visible) for layer in model.layers if layer.name != "Prior mask"] == [("FLAIR", True), ("T1c", False)]
     assert layout.text.startswith("Prior 2024-01-31: FLAIR")
+
+
+def test_the_key_that_hides_the_mask_hides_the_prior_s_too(search):
+    dock, layout = search
+    dock.session.add_empty_mask()
+    canvas, prior = canvas_widget(dock.viewer), layout.canvas.model.layers["Prior mask"]
+    canvas.setFocus()
+    QTest.keyPress(canvas, Qt.Key.Key_H)
+    assert not dock.session.active.view.layer.visible
+    assert not prior.visible
+    QTest.keyRelease(canvas, Qt.Key.Key_H)
+    assert prior.visible
+    dock.session.active.view.layer.visible = False
+    assert not prior.visible
+    dock.session.add_empty_mask()
+    assert prior.visible
 
 
 def test_it_closes_cleanly_and_opens_again(search, qtbot):

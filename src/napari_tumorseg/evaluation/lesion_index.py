@@ -13,6 +13,7 @@ A mask's lesions are the 26-connected parts of its schema's lesion region. `Lesi
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -237,10 +238,10 @@ class LesionIndex:
         InputError
             If the lesion is not there, is joined, or cannot be cut there.
         """
-        units = self._rows.members(number) if number in self._rows.rows else ()
+        units = self._rows.members(number)
         if len(units) != 1:
             raise InputError(f"Lesion {number} is not one connected part.", "Take apart what was joined first.")
-        (unit,) = units
+        unit = units[0]
         seeds = tuple(shift(seed, (0, 0, 0)) for seed in wanted) or seeds_at_neck(unit.inside, unit.box, self.grid)
         if len(cut(unit.inside, unit.box, self.grid, seeds)) < 2:
             raise InputError(f"Lesion {number} cannot be cut there.", "Choose two places inside of it that are apart.")
@@ -269,8 +270,7 @@ class LesionIndex:
         made = []
         for i in sorted(range(count), key=lambda i: (-int(voxels[i]), tuple(s.start for s in boxes[i]))):
             own = Box(shift([s.start for s in boxes[i]], box.start), shift([s.stop for s in boxes[i]], box.start))
-            part = self._next_part
-            self._next_part += 1
+            part, self._next_part = self._next_part, self._next_part + 1
             mask = parts[boxes[i]] == i + 1
             made.append(Unit.of(self._new_number(), part, own, mask, labels[own.slices], self._rows.plane, len(self._values)))
         self._rows.exchange([], made)
@@ -312,7 +312,7 @@ class LesionIndex:
         return self._recalled(memory, labels)
 
     def _split(self, decision: Decision, labels: Labels) -> tuple[LesionChanges, Memory]:
-        (unit,) = self._rows.members(decision.lesion)
+        unit = self._rows.members(decision.lesion)[0]
         then = Memory.of(self._rows.of_parts({unit.part}), self._rows.shown)
         pieces = cut(unit.inside, unit.box, self.grid, decision.seeds)
         pieces.sort(key=lambda piece: -int(np.count_nonzero(piece)))
@@ -363,10 +363,8 @@ class LesionIndex:
     def _units_of(self, found: Found, whole: Box, labels: Labels) -> tuple[list[Unit], dict[int, int]]:
         from scipy.ndimage import find_objects
 
-        part_of = {}
-        for own in sorted(set(found.part)):
-            part_of[own] = self._next_part
-            self._next_part += 1
+        part_of = dict(zip(sorted(set(found.part)), itertools.count(self._next_part)))
+        self._next_part += len(part_of)
         news, cut_off = [], {}
         for piece, place in enumerate(find_objects(found.pieces.astype(np.int32, copy=False), max_label=len(found.ids))):
             number = found.ids[piece] or self._new_number()

@@ -222,6 +222,7 @@ class _PriorView(QObject):
         self.scene = scene
         self._images: dict[str, tuple[Image, Volume]] = {}
         self._mask: Labels | None = None
+        self._led_by: Layer | None = None
         self._following = False
         self.canvas = SideCanvas(session.viewer)
         # Without a layer napari counts two axes.
@@ -246,6 +247,8 @@ class _PriorView(QObject):
         self._place = main_window(session.viewer).centralWidget().layout()
         self._place.insertWidget(0, self.root, 1)
         self._stretch(1)
+        session.masks_changed.connect(self._follow_mask)
+        self._follow_mask()
         session.view.plane_changed.connect(self._turn)
         session.view.window_changed.connect(self._on_window)
         self._cameras = (session.viewer.scene.camera, self.canvas.model.scene.camera)
@@ -260,6 +263,8 @@ class _PriorView(QObject):
 
     def close(self) -> None:
         """Give back all that the view holds on to."""
+        self._session.masks_changed.disconnect(self._follow_mask)
+        self._lead(None)
         self._session.view.plane_changed.disconnect(self._turn)
         self._session.view.window_changed.disconnect(self._on_window)
         for camera, slot in zip(self._cameras, (self._on_main_camera, self._on_side_camera), strict=True):
@@ -293,6 +298,7 @@ class _PriorView(QObject):
         layer = Layer.create(array, {**meta, "opacity": 0.45}, kind)
         layer.editable = False
         self._mask = layer
+        self._on_mask_shown()
         self.canvas.model.layers.append(layer)
 
     def show_sequence(self, name: str) -> bool:
@@ -311,6 +317,23 @@ class _PriorView(QObject):
         if window is not None:
             self._on_window(*window)
         return True
+
+    def _follow_mask(self) -> None:
+        """Hide the prior's mask when the current one is hidden, by key or by hand."""
+        active = self._session.active
+        self._lead(active.view.layer if active is not None and active.view is not None else None)
+
+    def _lead(self, layer: Layer | None) -> None:
+        if self._led_by is not None:
+            self._led_by.events.visible.disconnect(self._on_mask_shown)
+        self._led_by = layer
+        if layer is not None:
+            layer.events.visible.connect(self._on_mask_shown)
+            self._on_mask_shown()
+
+    def _on_mask_shown(self, _event: Any = None) -> None:
+        if self._mask is not None and self._led_by is not None:
+            self._mask.visible = self._led_by.visible
 
     def _stretch(self, share: int) -> None:
         for index in range(self._place.count()):

@@ -9,6 +9,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_tumorseg.workflows.compare_images import PROJECTIONS, Slab
 
 if TYPE_CHECKING:
+    from napari_tumorseg.widgets.plane_view import PlaneView
     from napari_tumorseg.widgets.session import Session
 
 __all__ = ["SlabView"]
@@ -63,7 +64,7 @@ class SlabView(QObject):
     @property
     def text(self) -> str:
         """What is shown: "Maximum of 9 mm", "" when it is off."""
-        axis = self._axis()
+        axis = self._axis(self._session.view.main)
         if not self._on or axis is None:
             return ""
         spacing = self._spacing(axis)
@@ -86,12 +87,25 @@ class SlabView(QObject):
         self._apply()
         self.changed.emit()
 
-    def _axis(self) -> int | None:
-        """Return the scene's axis across the view, None where there is none."""
-        view = self._session.view
-        if view.scene is None or self._session.viewer.dims.ndisplay != 2 or sorted(view.main.order) != [0, 1, 2]:
+    def apply_to(self, view: PlaneView) -> None:
+        """Show the slab in a view, across its own plane, or the slice alone."""
+        axis = self._axis(view) if self._on else None
+        dims, lead = view.model.dims, view.lead
+        left, right = [0.0] * dims.ndim, [0.0] * dims.ndim
+        if axis is not None:
+            spacing = self._spacing(axis)
+            before, after = self.slab.margins(spacing)
+            left[lead + axis], right[lead + axis] = before, after + _EDGE * spacing
+        if tuple(dims.margin_left) != tuple(left):
+            dims.margin_left = tuple(left)
+        if tuple(dims.margin_right) != tuple(right):
+            dims.margin_right = tuple(right)
+
+    def _axis(self, view: PlaneView) -> int | None:
+        """Return the scene's axis across a view, None where there is none."""
+        if self._session.view.scene is None or view.model.dims.ndisplay != 2 or sorted(view.order) != [0, 1, 2]:
             return None
-        return int(view.main.order[0])
+        return int(view.order[0])
 
     def _spacing(self, axis: int) -> float:
         scene = self._session.view.scene
@@ -117,20 +131,11 @@ class SlabView(QObject):
             self._applying = False
 
     def _set_layers(self) -> None:
-        session = self._session
-        axis = self._axis() if self._on else None
-        dims, lead = session.viewer.dims, session.view.main.lead
-        left, right = [0.0] * dims.ndim, [0.0] * dims.ndim
-        if axis is not None:
-            spacing = self._spacing(axis)
-            before, after = self.slab.margins(spacing)
-            left[lead + axis], right[lead + axis] = before, after + _EDGE * spacing
-        for layers in session.view.layers.values():
+        main = self._session.view.main
+        slab = self._on and self._axis(main) is not None
+        for layers in self._session.view.layers.values():
             for layer in layers:
-                wanted = self.slab.projection if axis is not None and not layer.rgb else "none"
+                wanted = self.slab.projection if slab and not layer.rgb else "none"
                 if layer.projection_mode != wanted:
                     layer.projection_mode = wanted
-        if tuple(dims.margin_left) != tuple(left):
-            dims.margin_left = tuple(left)
-        if tuple(dims.margin_right) != tuple(right):
-            dims.margin_right = tuple(right)
+        self.apply_to(main)

@@ -11,6 +11,7 @@ from qtpy.QtCore import QObject
 from napari_tumorseg.widgets.mask_layer import MaskLayer
 from napari_tumorseg.widgets.napari_views import SideCanvas
 from napari_tumorseg.widgets.plane_view import PlaneView
+from napari_tumorseg.widgets.search_slab import SlabView
 from napari_tumorseg.widgets.session import Session
 from napari_tumorseg.widgets.surface_view import SurfaceView
 from napari_tumorseg.widgets.view_relay import ViewRelay
@@ -104,6 +105,18 @@ class PlaneSide(SideView):
         self.relay = ViewRelay(
             session.viewer, self.canvas.model, find_mask, lambda line: session.said.emit(line, True), session.lesions.describe, self
         )
+        self._slab = SlabView.of(session)
+        self._slab.changed.connect(self._show_slab)
+        self.view.turned.connect(self._show_slab)
+        self._show_slab()
+
+    def close(self) -> None:
+        """Give back all that the view holds on to."""
+        self._slab.changed.disconnect(self._show_slab)
+        super().close()
+
+    def _show_slab(self, _plane: str = "") -> None:
+        self._slab.apply_to(self.view)
 
 
 class ThreeDSide(SideView):

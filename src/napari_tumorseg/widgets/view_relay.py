@@ -17,7 +17,7 @@ from napari_tumorseg.widgets.napari_adapter import Stamp
 __all__ = ["ViewRelay"]
 
 _BOTH = ("opacity", "blending")
-_IMAGE = (*_BOTH, "contrast_limits", "gamma", "colormap", "interpolation2d")
+_IMAGE = (*_BOTH, "contrast_limits", "gamma", "colormap", "interpolation2d", "projection_mode")
 _LABELS = (*_BOTH, "contour")
 _MASK = (*_LABELS, "mode", "selected_label", "n_edit_dimensions", "contiguous", "preserve_labels", "brush_size")
 
