@@ -82,7 +82,8 @@ def timed(act: Callable[[], Any], repeats: int) -> tuple[float, float]:
 def plain_module() -> ModuleType:
     """Load the plain implementation of the tests."""
     spec = importlib.util.spec_from_file_location("plain_scores", PLAIN)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -248,9 +249,8 @@ def curves(quick: bool, repeats: int) -> dict[str, list[dict[str, Any]]]:
 def show(found: dict[str, Any]) -> None:
     """Print the tables."""
     print(f"Case {'x'.join(map(str, reversed(found['shape'])))}, {found['lesions']} lesions a side; load average {found['load']:.1f}")
-    print(
-        f"{'profile':>16} {'first':>7} {'files':>7} {'cpu':>7} {'memory':>7} {'peak MB':>8} {'plain':>8} {'ratio':>7} {'difference':>10}  public"
-    )
+    heads = (("first", 7), ("files", 7), ("cpu", 7), ("memory", 7), ("peak MB", 8), ("plain", 8), ("ratio", 7), ("difference", 10))
+    print(f"{'profile':>16} " + " ".join(f"{name:>{width}}" for name, width in heads) + "  public")
     for row in found["case"]:
         plain = f"{row['plain_s']:8.1f} {row['plain_s'] / row['files_s']:7.0f} {row['difference']:10.1e}" if "plain_s" in row else " " * 27
         numbers = f"{row['first_s']:7.2f} {row['files_s']:7.2f} {row['files_cpu_s']:7.2f} {row['memory_s']:7.2f} {row['peak_mb']:8.1f}"

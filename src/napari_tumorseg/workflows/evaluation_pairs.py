@@ -16,8 +16,10 @@ __all__ = ["CasePair", "masks_in", "pair_folders"]
 
 # Words that say what a mask is to its case, not which case it is.
 _ROLES = frozenset(
-    ("seg", "segmentation", "mask", "label", "labels", "gt", "groundtruth", "truth", "ref", "reference")
-    + ("pred", "prediction", "predicted", "ai", "auto", "manual", "final")
+    [
+        *("seg", "segmentation", "mask", "label", "labels", "gt", "groundtruth", "truth", "ref", "reference"),
+        *("pred", "prediction", "predicted", "ai", "auto", "manual", "final"),
+    ]
 )
 
 
