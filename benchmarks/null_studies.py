@@ -1,6 +1,6 @@
 """Whether the primary analysis of a study says what is so: simulated studies without and with a planted saving of time.
 
-Makes `docs/results/null_studies.md` again (most of an hour on one core):
+Makes `docs/results/null_studies.md` again (about a quarter of an hour on one core):
 
     python benchmarks/null_studies.py
 
@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SEED = 20261124
 ALPHA = 0.05
 #: Allocations that each test draws, and designs that the studies of a row are spread over.
-DRAWS, DESIGNS = 399, 10
+DRAWS, DESIGNS = 199, 5
 #: The mixed model, which takes most of the time, is fitted to every fourth study.
 MIXED_EVERY = 4
 #: Planted where a saving is.
@@ -103,23 +103,39 @@ def redrawn(readings: Readings, protocol: Protocol, seed: int) -> Callable[[int]
     return draw
 
 
-def simulate(row: Row, saving: float, studies: int, *, mixed: bool) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Prepared:
+    """A design, its test, and the procedure that gives each simulated study its own allocation."""
+
+    readings: Readings
+    test: RandomisationTest
+    fresh: Callable[[int], np.ndarray]
+
+
+def prepare(row: Row) -> list[Prepared]:
+    """Return the designs that the studies of a row are spread over."""
+    shipped = load_protocol("brats-mets-raters")
+    protocol = replace(shipped, instances=replace(shipped.instances, by=row.by, per_arm=row.per_arm, sets=row.sets))
+    found = []
+    for number in range(DESIGNS):
+        readings = design(row, protocol, number)
+        test = RandomisationTest(readings, redrawn(readings, protocol, 1), DRAWS)
+        found.append(Prepared(readings, test, redrawn(readings, protocol, 2)))
+    return found
+
+
+def simulate(row: Row, designs: list[Prepared], saving: float, studies: int, *, mixed: bool) -> dict[str, Any]:
     """Return how many studies of a kind are rejected, and how many intervals hold what was planted.
 
     The planted effect is the mean over all raters and cases; where raters are fixed it is the mean over the raters of the study.
     """
-    shipped = load_protocol("brats-mets-raters")
-    protocol = replace(shipped, instances=replace(shipped.instances, by=row.by, per_arm=row.per_arm, sets=row.sets))
     truth = Truth(saving=saving, rater_arm_sd=row.spread[0], case_arm_sd=row.spread[1])
     rng = np.random.default_rng((SEED, ROWS.index(row), round(100 * saving)))
     counts = dict.fromkeys(("rejected", "by_redraw", "by_t", "by_mixed", "covered"), 0)
     widths, errors, began = [], [], time.perf_counter()
     for number in range(studies):
-        if number % max(1, studies // DESIGNS) == 0:
-            readings = design(row, protocol, number)
-            test = RandomisationTest(readings, redrawn(readings, protocol, 1), DRAWS)
-            fresh = redrawn(readings, protocol, 2)
-        arm = fresh(number)
+        readings, test = designs[number % DESIGNS].readings, designs[number % DESIGNS].test
+        arm = designs[number % DESIGNS].fresh(number)
         log_s, own = draw_times(readings, truth, rng, arm)
         if row.raters < FEWEST_RATERS and saving == 0:
             # The null hypothesis is about these very raters.
@@ -193,7 +209,8 @@ def main(arguments: list[str] | None = None) -> None:
     studies = 50 if options.quick else options.studies
     found = []
     for row in rows:
-        both = [simulate(row, saving, studies, mixed=not options.no_mixed and not saving) for saving in (0.0, SAVING)]
+        designs = prepare(row)
+        both = [simulate(row, designs, saving, studies, mixed=not options.no_mixed and not saving) for saving in (0.0, SAVING)]
         print(json.dumps({"row": f"{row.raters} x {row.cases}, {row.what}, {row.spread}", "null": both[0], "planted": both[1]}), flush=True)
         found.append((row, both[0], both[1]))
     if not options.quick:

@@ -85,6 +85,35 @@ class _Fitted:
 
 
 @dataclass(frozen=True, eq=False)
+class _Cells:
+    """Pairs of rater and case: readings in their order, where each begins, and pairs to raters and to cases."""
+
+    order: npt.NDArray[np.intp]
+    starts: npt.NDArray[np.intp]
+    to_rater: Floats
+    to_case: Floats
+
+    def sums(self, ordered: Floats) -> Floats:
+        """Return the sums of (b, n), readings in this order, over pairs."""
+        return np.add.reduceat(ordered, self.starts, axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Allocations:
+    """Allocations (b, n), readings in the order of `_Cells`: arm and arm x period as columns at right angles to all others.
+
+    `size` and `length` are their squared lengths, `squares` and `products` the sums over pairs of arm x arm and arm x arm x period.
+    """
+
+    there: Floats
+    across: Floats
+    size: Floats
+    length: Floats
+    squares: Floats
+    products: Floats
+
+
+@dataclass(frozen=True, eq=False)
 class RandomisationTest:
     """The test for one set of readings; allocations are drawn once and serve any outcome of the same readings.
 
@@ -125,12 +154,12 @@ class RandomisationTest:
             Arms of these readings, where another allocation of the same procedure is meant than the readings' own.
         """
         y = self._residual(np.asarray(outcome, np.float64))
-        own = np.asarray(self.readings.arm if arm is None else arm, np.float64)[None]
-        there, across = self._columns(own)
-        if float((there**2).sum()) < _NOTHING:
+        own = np.asarray(self.readings.arm if arm is None else arm, np.float64)
+        alone = self._allocations(own[None])
+        if not len(alone.size):
             raise InputError("The arms cannot be told from raters, cases and periods.", "Both arms must be read by some rater.")
-        seen = self._fit(there, across, y)
-        shift = self._residual(own[0])
+        seen = self._fit(alone, y)
+        shift = self._residual(own)
         low = high = float("nan")
         if interval:
             low, high = (self._edge(seen, y, shift, alpha, side) for side in (-1, 1))
@@ -172,70 +201,66 @@ class RandomisationTest:
         """Take raters, cases, period and order out of rows (..., n)."""
         return np.asarray(values - (values @ self._basis) @ self._basis.T)
 
-    def _columns(self, arms: Floats) -> tuple[Floats, Floats]:
-        """Return the arms (b, n), and arm x period, each without what can be told from other columns; arm without arm x period, too."""
-        there = self._residual(arms)
-        period = self.readings.period
-        if np.ptp(period) == 0:
-            return there, np.zeros((len(arms), 1))
-        across = self._residual(arms * (period - period.mean()))
-        size = (across**2).sum(1, keepdims=True)
-        known = size > _NOTHING
-        there = there - np.where(known, (there * across).sum(1, keepdims=True) / np.where(known, size, 1.0), 0.0) * across
-        return there, across * known
-
     @cached_property
-    def _drawn(self) -> tuple[Floats, Floats]:
-        arms = np.array([self.redraw(n) for n in range(self.draws)], np.float64).reshape(self.draws, len(self.readings))
-        there, across = self._columns(arms)
-        told = (there**2).sum(1) > _NOTHING
-        return there[told], across[told]
-
-    @cached_property
-    def _cells(self) -> tuple[Floats, Floats, Floats]:
-        """Return which reading belongs to which pair of rater and case, (n, pairs), and pairs to raters and to cases."""
+    def _cells(self) -> _Cells:
         r = self.readings
         pairs, code = np.unique(r.rater * len(r.cases) + r.case, return_inverse=True)
-        cells = np.zeros((len(r), len(pairs)))
-        cells[np.arange(len(r)), code] = 1.0
-        return cells, np.eye(len(r.raters))[pairs // len(r.cases)], np.eye(len(r.cases))[pairs % len(r.cases)]
+        to_rater, to_case = np.eye(len(r.raters))[pairs // len(r.cases)], np.eye(len(r.cases))[pairs % len(r.cases)]
+        order = np.argsort(code, kind="stable")
+        return _Cells(order, np.searchsorted(code[order], np.arange(len(pairs))), to_rater, to_case)
 
-    def _fit(self, there: Floats, across: Floats, y: Floats) -> _Fitted:
-        """Fit arm and arm x period by least squares in each row, with standard errors from the sums over raters and cases."""
+    def _allocations(self, arms: Floats) -> _Allocations:
+        """Return what is needed of allocations (b, n): the arms, and arm x period, without what can be told from other columns."""
+        there = self._residual(arms)
+        across = np.zeros_like(there)
+        period = self.readings.period
+        if np.ptp(period) > 0:
+            across = self._residual(arms * (period - period.mean()))
+            length = (across**2).sum(1, keepdims=True)
+            across = across * (length > _NOTHING)
+            there = there - (there * across).sum(1, keepdims=True) / np.where(length > _NOTHING, length, 1.0) * across
         size = (there**2).sum(1)
+        told = size > _NOTHING
+        there, across = there[told][:, self._cells.order], across[told][:, self._cells.order]
+        sums = self._cells.sums
+        return _Allocations(there, across, size[told], (across**2).sum(1), sums(there**2), sums(there * across))
+
+    @cached_property
+    def _drawn(self) -> _Allocations:
+        arms = np.array([self.redraw(n) for n in range(self.draws)], np.float64).reshape(self.draws, len(self.readings))
+        return self._allocations(arms)
+
+    def _fit(self, a: _Allocations, y: Floats) -> _Fitted:
+        """Fit arm and arm x period by least squares for each allocation, with standard errors from the sums over raters and cases."""
+        cells, raters, cases = self._cells, len(self.readings.raters), len(self.readings.cases)
+        ordered = y[cells.order]
         # In pairs of readings the arm lies within raters and cases, and their effects cost its residuals nothing. Elsewhere they do.
         lost = 1.0 if self.readings.paired else len(y) / (len(y) - self._basis.shape[1] - 1)
-        estimate = there @ y / size
-        rest = y - estimate[:, None] * there
-        if across.shape[1] > 1:
-            length = (across**2).sum(1)
-            slope = (rest * across).sum(1) / np.where(length > 0, length, 1.0)
-            rest = rest - slope[:, None] * across
-        cells, to_rater, to_case = self._cells
-        sums = (there * rest) @ cells
-        raters, cases = len(self.readings.raters), len(self.readings.cases)
-        by_case = sums @ to_case
-        v_case = lost * cases / max(cases - 1, 1) * (by_case**2).sum(1) / size**2
+        sums = cells.sums(a.there * ordered)
+        estimate = sums.sum(1) / a.size
+        slope = a.across @ ordered / np.where(a.length > 0, a.length, 1.0)
+        # The sums over pairs of rater and case of arm times residual.
+        sums = sums - estimate[:, None] * a.squares - slope[:, None] * a.products
+        by_case = sums @ cells.to_case
+        v_case = lost * cases / max(cases - 1, 1) * (by_case**2).sum(1) / a.size**2
         if not self._random:
-            return _Fitted(estimate, np.sqrt(v_case), np.full(len(size), float(max(cases - 1, 1))))
-        by_rater = sums @ to_rater
-        v_rater = lost * raters / (raters - 1) * (by_rater**2).sum(1) / size**2
+            return _Fitted(estimate, np.sqrt(v_case), np.full(len(a.size), float(max(cases - 1, 1))))
+        by_rater = sums @ cells.to_rater
+        v_rater = lost * raters / (raters - 1) * (by_rater**2).sum(1) / a.size**2
         free = sums.shape[1] - raters - cases + 1
-        inner = (sums**2).sum(1) - (by_rater**2 / to_rater.sum(0)).sum(1) - (by_case**2 / to_case.sum(0)).sum(1)
-        v_inner = lost * np.maximum(inner, 0.0) * sums.shape[1] / max(free, 1) / size**2 if free > 0 else np.zeros(len(size))
+        inner = (sums**2).sum(1) - (by_rater**2 / cells.to_rater.sum(0)).sum(1) - (by_case**2 / cells.to_case.sum(0)).sum(1)
+        v_inner = lost * np.maximum(inner, 0.0) * sums.shape[1] / free / a.size**2 if free > 0 else np.zeros(len(a.size))
         more = v_case - v_inner
         v = v_rater + np.maximum(more, 0.0)
         spread = v_rater**2 / (raters - 1)
         spread = spread + np.where(more > 0, v_case**2 / max(cases - 1, 1) + v_inner**2 / max(free, 1), 0.0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            df = np.where(spread > 0, v**2 / spread, raters - 1.0)
+        df = np.where(spread > 0, v**2 / np.where(spread > 0, spread, 1.0), raters - 1.0)
         return _Fitted(estimate, np.sqrt(v), df)
 
     def _p(self, seen: _Fitted, y: Floats, shift: Floats, null: float) -> float:
         """Return the share of allocations, the real one among them, that speak as clearly against an effect of `null`."""
-        there, across = self._drawn
         own = float(seen.p(null)[0])
-        drawn = self._fit(there, across, y - null * shift).p()
+        drawn = self._fit(self._drawn, y - null * shift).p()
         return float((1 + np.count_nonzero(drawn <= own * (1 + 1e-9))) / (1 + len(drawn)))
 
     def _edge(self, seen: _Fitted, y: Floats, shift: Floats, alpha: float, side: int) -> float:
