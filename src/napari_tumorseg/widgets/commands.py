@@ -320,6 +320,25 @@ def split_lesion(viewer: ViewerModel) -> None:
     _session(viewer).focus.review.split()
 
 
+def join_lesions(viewer: ViewerModel) -> None:
+    """Make one lesion of those chosen in the table, else of the one in focus and its nearest; no voxel changes."""
+    _session(viewer).focus.review.join_chosen()
+
+
+def undo_step(viewer: ViewerModel) -> None:
+    """Take back the last step: a stroke, a tool, a model, or a decision about a lesion."""
+    active = _session(viewer).active
+    if active is not None and active.view is not None:
+        active.view.undo()
+
+
+def redo_step(viewer: ViewerModel) -> None:
+    """Bring back the last step that was taken back."""
+    active = _session(viewer).active
+    if active is not None and active.view is not None:
+        active.view.redo()
+
+
 def todo_lesion(viewer: ViewerModel) -> None:
     """Set the lesion in focus back to do."""
     _session(viewer).focus.review.put_back()
@@ -375,6 +394,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("uncertain_lesion", "Uncertain, for a second read", "Shift+Enter", uncertain_lesion, "Lesions"),
     Command("todo_lesion", "Lesion back to do", "", todo_lesion, "Lesions"),
     Command("split_lesion", "Split the lesion at its neck", "", split_lesion, "Lesions"),
+    Command("join_lesions", "Join the chosen lesions, or with the nearest", "", join_lesions, "Lesions"),
     Command("label_1", "Draw with the first label", "Alt+1", label_1, "Draw"),
     Command("label_2", "Draw with the second label", "Alt+2", label_2, "Draw"),
     Command("label_3", "Draw with the third label", "Alt+3", label_3, "Draw"),
@@ -387,6 +407,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("interpolate", "Fill between slices", "I", interpolate, "Draw"),
     Command("check_slice", "Slice checked, or not", "K", check_slice, "Draw"),
     Command("learn", "Learn the rest from checked slices", "Shift+K", learn, "Draw"),
+    Command("undo_step", "Undo the last step", "", undo_step, "Draw"),
+    Command("redo_step", "Redo the step that was undone", "", redo_step, "Draw"),
     Command("put_down", "Drop the outline or put the tool down", "", put_down, "Draw"),
     Command("replay", "Replay the correction", "", replay, "Finish"),
     Command("next_case", "Next case of the queue", "Ctrl+Alt+N", next_case, "Finish"),
