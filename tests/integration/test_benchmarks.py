@@ -48,3 +48,9 @@ def test_editing_gives_the_results_of_its_peers() -> None:
     assert "NO" not in done.stdout.split("journal.py")[0]
     for part in ("journal.py", "lesion_table.py", "editing_tools.py"):
         assert part in done.stdout
+
+
+def test_a_click_gives_the_same_lesion_from_its_box_as_from_the_whole_volume() -> None:
+    done = _run("click_large.py", "--quick")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("same") == 3

@@ -32,6 +32,7 @@ _OPTIONAL: Mapping[str, type | tuple[type, ...]] = {
     "trained_on": str,
     "warnings": list,
     "prompts": list,
+    "sees_mm": (int, float),
     "takes_text": bool,
     "needs_trust": bool,
     "version": str,
@@ -77,7 +78,8 @@ def _check_keys(table: Mapping[str, Any], where: str) -> None:
         raise InputError(f"{where} has the unknown key {unknown[0]!r}.", "Check its spelling.")
     for key, kind in {**_REQUIRED, **_OPTIONAL}.items():
         if key in table and not isinstance(table[key], kind):
-            raise InputError(f"{where}: {key} is a {type(table[key]).__name__}.", f"Write a {getattr(kind, '__name__', kind)}.")
+            wanted = "number" if isinstance(kind, tuple) else kind.__name__
+            raise InputError(f"{where}: {key} is a {type(table[key]).__name__}.", f"Write a {wanted}.")
 
 
 def _spec(table: Mapping[str, Any]) -> SegmenterSpec:
@@ -109,6 +111,7 @@ def _spec(table: Mapping[str, Any]) -> SegmenterSpec:
         trained_on=table.get("trained_on", ""),
         warnings=tuple(table.get("warnings", ())),
         prompts=tuple(table.get("prompts", ())),
+        sees_mm=_positive(table["sees_mm"]) if "sees_mm" in table else None,
         takes_text=table.get("takes_text", False),
         needs_trust=table.get("needs_trust", False),
         version=table.get("version", "1"),
@@ -120,6 +123,12 @@ def _three(values: Any, kind: type) -> Any:
     if min(z, y, x) <= 0:
         raise ValueError(f"{values} must be three positive numbers")
     return z, y, x
+
+
+def _positive(value: Any) -> float:
+    if isinstance(value, bool) or not 0 < value < float("inf"):
+        raise ValueError(f"{value} must be a positive number")
+    return float(value)
 
 
 def _plain_name(name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -13,9 +13,10 @@ from napari_tumorseg.core.grid import Grid
 from napari_tumorseg.core.jobs import Progress
 from napari_tumorseg.core.labels import LabelSchema
 
-__all__ = ["Input", "Need", "Prediction", "Prompt", "PromptKind", "Segmenter", "SegmenterSpec", "WeightFile"]
+__all__ = ["Input", "Need", "Prediction", "Prompt", "PromptKind", "PromptLesion", "Segmenter", "SegmenterSpec", "WeightFile"]
 
 PromptKind = str  # "point", "box", "scribble", "lasso" or "mask"
+PromptLesion = Literal["either", "new", "same"]
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,8 @@ class SegmenterSpec:
         Limits that the user is told wherever the model is chosen or its result is reported.
     prompts : tuple of str
         Kinds of spatial prompt it takes.
+    sees_mm : float, optional
+        How far from the prompts the images matter and the result may reach; None for the whole image.
     takes_text : bool
         Whether it takes a text prompt.
     needs_trust : bool
@@ -128,6 +131,7 @@ class SegmenterSpec:
     trained_on: str = ""
     warnings: tuple[str, ...] = ()
     prompts: tuple[PromptKind, ...] = ()
+    sees_mm: float | None = None
     takes_text: bool = False
     needs_trust: bool = False
     version: str = "1"
@@ -152,12 +156,16 @@ class Prompt:
         Whether the place belongs to the structure.
     mask : numpy.ndarray, optional
         Boolean (z, y, x) on the grid of the input, for kind "mask".
+    lesion : str
+        For an include point outside of what is there already: "new" for a lesion of its own, "same" for a
+        correction of the one beside it, "either" where the segmenter is to judge.
     """
 
     kind: PromptKind
     points_mm: npt.NDArray[np.float64]
     include: bool = True
     mask: npt.NDArray[np.bool_] | None = None
+    lesion: PromptLesion = "either"
 
 
 @dataclass(frozen=True, eq=False)

@@ -176,6 +176,69 @@ def test_it_goes_on_from_a_mask() -> None:
     assert np.array_equal(less, ~theirs)
 
 
+def pair(grid: Grid, gap_mm: float, radius_mm: float, first_mm: float = 5.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return two balls with darker tissue of some width between them, and the way from the first one's middle along x."""
+    one = middle_mm(grid, (-20, 0, 0))
+    two = middle_mm(grid, (first_mm + gap_mm + radius_mm - 20, 0, 0))
+    return away_mm(grid, one) <= first_mm, away_mm(grid, two) <= radius_mm, two
+
+
+PAIR_GRIDS = {"isotropic": Grid.from_spacing((44, 44, 84), (1, 1, 1)), "thick slices": Grid.from_spacing((14, 56, 104), (3, 0.8, 0.8))}
+
+
+@pytest.mark.parametrize("name", PAIR_GRIDS)
+@pytest.mark.parametrize("gap_mm", [3.0, 6.0, 10.0, 14.0])
+@pytest.mark.parametrize("depth_mm", [2.0, 9.0])
+def test_a_click_on_a_metastasis_near_a_drawn_one_draws_all_of_it(name: str, gap_mm: float, depth_mm: float) -> None:
+    grid = PAIR_GRIDS[name]
+    drawn, other, middle = pair(grid, gap_mm, 9.0)
+    click = middle - (9.0 - depth_mm, 0, 0)
+    found = run(WHOLE, scan(grid, drawn | other), grid, point(click), previous=drawn.view(np.uint8))
+    assert (found & drawn).sum() == drawn.sum()
+    assert dice(found & ~drawn, other) > 0.9
+    assert ndimage.label(found, np.ones((3, 3, 3)))[1] == 2
+
+
+@pytest.mark.parametrize("name", PAIR_GRIDS)
+@pytest.mark.parametrize(("centres_mm", "first_mm", "second_mm"), [(6.0, 2.0, 2.0), (8.0, 2.0, 3.0), (10.0, 4.0, 3.0), (14.0, 6.0, 5.0)])
+def test_small_metastases_stay_apart(name: str, centres_mm: float, first_mm: float, second_mm: float) -> None:
+    grid = PAIR_GRIDS[name]
+    drawn, other, middle = pair(grid, centres_mm - first_mm - second_mm, second_mm, first_mm)
+    found = run(WHOLE, scan(grid, drawn | other), grid, point(middle), previous=drawn.view(np.uint8))
+    assert dice(found & ~drawn, other) > 0.8
+    assert ndimage.label(found, np.ones((3, 3, 3)))[1] == 2
+
+
+@pytest.mark.parametrize("lesion", ["either", "same"])
+def test_a_click_on_what_a_mask_lacks_stays_about_as_wide_as_what_is_missing(lesion: str) -> None:
+    grid = GRIDS["isotropic"]
+    whole = away_mm(grid, middle_mm(grid)) <= 14
+    x = grid.to_mm(np.stack(np.meshgrid(*(np.arange(n) for n in grid.shape), indexing="ij"), -1))[..., 0] - middle_mm(grid)[0]
+    drawn = whole & (x < 4)
+    click = middle_mm(grid, (9, 0, 0))
+    given_ = Input({"T1c": scan(grid, whole)}, grid, (replace(point(click), lesion=lesion),), previous=drawn.view(np.uint8))
+    found = WHOLE.predict(given_).labels > 0
+    assert found[at(grid, click)]
+    assert dice(found, whole) > 0.9
+    # As far as the border is from the click, times two and a half, and a millimetre: what lies farther is not touched.
+    assert not (found & ~drawn & (away_mm(grid, click) > 2.5 * 6 + 1)).any()
+
+
+def test_a_click_can_be_said_to_be_about_the_lesion_beside_or_about_a_new_one() -> None:
+    grid = PAIR_GRIDS["isotropic"]
+    drawn, other, middle = pair(grid, 3.0, 11.0)
+    image, click = scan(grid, drawn | other), middle - (10.0, 0, 0)
+
+    def clicked(lesion: str) -> np.ndarray:
+        given_ = Input({"T1c": image}, grid, (replace(point(click), lesion=lesion),), previous=drawn.view(np.uint8))
+        return WHOLE.predict(given_).labels > 0
+
+    new, same = clicked("new"), clicked("same")
+    assert dice(new & ~drawn, other) > 0.9
+    assert (away_mm(grid, click)[same & ~drawn] <= 2.5 * 4.5 + 1).all()
+    assert same[at(grid, click)]
+
+
 def test_a_small_piece_goes_as_a_whole() -> None:
     grid = GRIDS["isotropic"]
     _, _, ours, _ = two_balls(grid)
@@ -347,6 +410,11 @@ def test_it_stops_when_asked_to() -> None:
 def test_wrong_options_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(ModelError):
         ClickOptions.of(options)
+
+
+def test_a_model_that_sees_less_than_a_lesion_may_reach_is_refused() -> None:
+    with pytest.raises(ModelError, match="sees 20"):
+        ClickSegmenter(replace(SPEC, sees_mm=20.0))
 
 
 def test_enhancement_is_told_from_what_is_bright_before_contrast() -> None:

@@ -12,10 +12,10 @@ import time
 import numpy as np
 import numpy.typing as npt
 
-from napari_tumorseg.core.errors import InputError
+from napari_tumorseg.core.errors import InputError, ModelError
 from napari_tumorseg.core.grid import Box, Grid
 from napari_tumorseg.core.jobs import Progress
-from napari_tumorseg.core.segmenter import Input, Prediction, Prompt, SegmenterSpec
+from napari_tumorseg.core.segmenter import Input, Prediction, Prompt, PromptLesion, SegmenterSpec
 from napari_tumorseg.inference.prompted.options import ClickOptions
 from napari_tumorseg.inference.prompted.outline import Area, area_of, scribbled
 from napari_tumorseg.inference.prompted.rivals import part_to_remove
@@ -30,8 +30,9 @@ Voxels = npt.NDArray[np.int_]
 
 #: Kinds of prompt that are understood.
 KINDS = ("point", "box", "scribble", "lasso", "mask")
-#: A click nearer than this to what is there already is a correction of it.
+#: A click nearer than this to what is there already may be a correction of it, one nearer than the second always is.
 _BESIDE_MM = 15.0
+_BORDER_MM = 3.0
 #: A correction reaches this many times as far as the border is from the click, and this much more.
 _TIMES = 2.5
 _MORE_MM = 1.0
@@ -43,6 +44,8 @@ class ClickSegmenter:
     Include prompts add what they find, exclude prompts take away, whatever their order; a voxel under an include
     point or scribble always belongs to the result, one under an exclude point never does (the later prompt wins where
     both name it). `Input.previous` is where it starts: include clicks outside add to it, exclude clicks inside cut from it.
+    An include click beside what is there mends its border, unless what it finds by itself ends before it gets there: then
+    darker tissue lies between the two, and it is a lesion of its own.
 
     Parameters
     ----------
@@ -58,6 +61,8 @@ class ClickSegmenter:
     def __init__(self, spec: SegmenterSpec) -> None:
         self._spec = spec
         self._options = ClickOptions.of(spec.options)
+        if spec.sees_mm is not None and spec.sees_mm < self._options.reach_mm + _BORDER_MM:
+            raise ModelError(f"{spec.name} sees {spec.sees_mm} mm, less than a lesion may reach.", "Raise sees_mm or lower reach_mm.")
 
     @property
     def spec(self) -> SegmenterSpec:
@@ -102,8 +107,7 @@ class ClickSegmenter:
         if prompt.kind == "point":
             for voxel in _voxels(prompt, given.grid):
                 if not mask[tuple(voxel)]:
-                    nearby = _around_click(mask, voxel, given.grid)
-                    _write(mask, trace(given.images, given.grid, voxel[None], self._options, limit=nearby))
+                    _write(mask, self._at_click(given, mask, voxel, prompt.lesion))
         elif prompt.kind == "scribble":
             line = scribbled(prompt.points_mm, given.grid)
             _write(mask, trace(given.images, given.grid, line, self._options, line=True))
@@ -111,6 +115,23 @@ class ClickSegmenter:
         else:
             area = area_of(prompt, given.grid)
             _write(mask, self._in_area(given, area))
+
+    def _at_click(self, given: Input, mask: Bools, voxel: Voxels, lesion: PromptLesion) -> Traced:
+        """Return what a click outside of `mask` adds to it."""
+        box = box_around(voxel[None], _BESIDE_MM, given.grid)
+        gap_mm = _gap_mm(mask, box, voxel, given.grid)
+        if gap_mm > _BESIDE_MM:
+            return trace(given.images, given.grid, voxel[None], self._options)
+        if lesion == "new":
+            return trace(given.images, given.grid, voxel[None], self._options, limit=~mask)
+        if lesion == "either" and gap_mm > _BORDER_MM:
+            alone = trace(given.images, given.grid, voxel[None], self._options)
+            if _apart(alone, mask):
+                return alone
+        # What is missing from a mask is about as wide as the click into its middle is far from the mask, on either side.
+        nearby = np.zeros(given.grid.shape, bool)
+        nearby[box.slices] = ball(box, voxel.tolist(), _TIMES * gap_mm + _MORE_MM, given.grid)
+        return trace(given.images, given.grid, voxel[None], self._options, limit=nearby)
 
     def _in_area(self, given: Input, area: Area) -> Traced:
         """Return the lesion that a box or lasso was drawn around: what stands out most inside it."""
@@ -149,21 +170,29 @@ class ClickSegmenter:
                 mask[tuple(places.T)] = prompt.include
 
 
-def _around_click(mask: Bools, voxel: Voxels, grid: Grid) -> Bools | None:
-    """Return where a click beside a mask may add something; None where the mask is far away, for a lesion of its own.
-
-    What is missing from a mask is about as wide as the click into its middle is far from the mask, on either side.
-    """
+def _gap_mm(mask: Bools, box: Box, voxel: Voxels, grid: Grid) -> float:
+    """Return how far a voxel is from a mask within a box around it; infinite where none of the mask is there."""
     import edt
 
-    box = box_around(voxel[None], _BESIDE_MM, grid)
-    away_mm = edt.edt(np.ascontiguousarray(~mask[box.slices]), anisotropy=grid.spacing_mm, black_border=False)
-    distance_mm = float(away_mm[tuple(voxel - box.start)])
-    if not mask[box.slices].any() or distance_mm > _BESIDE_MM:
-        return None
-    limit = np.zeros(grid.shape, bool)
-    limit[box.slices] = ball(box, voxel.tolist(), _TIMES * distance_mm + _MORE_MM, grid)
-    return limit
+    inside = mask[box.slices]
+    if not inside.any():
+        return float("inf")
+    away_mm = edt.edt(np.ascontiguousarray(~inside), anisotropy=grid.spacing_mm, black_border=False)
+    return float(away_mm[tuple(voxel - box.start)])
+
+
+def _apart(found: Traced, mask: Bools) -> bool:
+    """Return whether a region neither overlaps nor touches a mask, by a corner either."""
+    from scipy import ndimage
+
+    box = found.box.grown(1, mask.shape)
+    there = mask[box.slices]
+    if not there.any():
+        return True
+    whole = np.zeros(box.shape, bool)
+    inner = tuple(slice(a - o, b - o) for a, b, o in zip(found.box.start, found.box.stop, box.start, strict=True))
+    whole[inner] = found.mask
+    return not (ndimage.binary_dilation(whole, np.ones((3, 3, 3), bool)) & there).any()
 
 
 def _write(mask: Bools, found: Traced) -> None:
