@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from napari_tumorseg.cli.console import emit, shown_progress
+from napari_tumorseg.cli.reporting import Report, write_report
 
 __all__ = ["agree"]
 
@@ -24,11 +25,13 @@ def agree(
     margin: Annotated[float, typer.Option(help="Margin of equivalence, as a share.")] = 0.2,
     error_ratio: Annotated[float, typer.Option(help="Deming: error variance of the test over that of the reference.")] = 1.0,
     confidence: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
+    report: Report = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Say how well two measurements agree: CCC, Bland-Altman, TDI, TOST, ICC, regression."""
     from napari_tumorseg.workflows.agree import AgreeRequest, as_text
     from napari_tumorseg.workflows.agree import agree as run_agree
+    from napari_tumorseg.workflows.report.agreement import agreement_section
 
     request = AgreeRequest(
         table,
@@ -45,4 +48,5 @@ def agree(
     )
     with shown_progress() as progress:
         document = run_agree(request, progress)
+    write_report(report, agreement_section, document)
     emit(document, as_json=as_json, text=as_text(document))

@@ -9,6 +9,7 @@ import typer
 
 from napari_tumorseg.cli.console import emit, shown_progress
 from napari_tumorseg.cli.evaluate import parse_remaps
+from napari_tumorseg.cli.reporting import Report, write_report
 from napari_tumorseg.core.errors import InputError
 
 __all__ = ["compare"]
@@ -27,11 +28,13 @@ def compare(
     ] = None,
     without_overlap: Annotated[bool, typer.Option("--without-overlap", help="Leave out cases that a model was trained on.")] = False,
     confidence: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
+    report: Report = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Compare models on the same cases: paired differences, stability of the ranking, sizes, training overlap."""
     from napari_tumorseg.workflows.compare_models import CompareRequest, compare_models
     from napari_tumorseg.workflows.comparison_text import as_text
+    from napari_tumorseg.workflows.report.comparison import comparison_section
 
     try:
         edges = tuple(float(edge) for edge in size_edges.split(","))
@@ -51,4 +54,5 @@ def compare(
     )
     with shown_progress() as progress:
         document = compare_models(request, progress)
+    write_report(report, comparison_section, document)
     emit(document, as_json=as_json, text=as_text(document))

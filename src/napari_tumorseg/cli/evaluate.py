@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from napari_tumorseg.cli.console import emit, shown_progress
+from napari_tumorseg.cli.reporting import Report, write_report
 from napari_tumorseg.core.errors import InputError
 
 __all__ = ["evaluate", "parse_remaps"]
@@ -25,6 +26,7 @@ def evaluate(
     remap_pred: Annotated[list[str] | None, typer.Option(help=_REMAP)] = None,
     confidence: Annotated[float, typer.Option(help="Of the bootstrap intervals over cases.")] = 0.95,
     seed: Annotated[int, typer.Option(help="Of the bootstrap.")] = 0,
+    report: Report = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     as_table: Annotated[bool, typer.Option("--csv", help="Print a table with one row for each case and region.")] = False,
 ) -> None:
@@ -32,6 +34,7 @@ def evaluate(
     from napari_tumorseg.workflows.evaluate import EvaluateRequest
     from napari_tumorseg.workflows.evaluate import evaluate as run_evaluate
     from napari_tumorseg.workflows.evaluate_text import as_csv, as_text
+    from napari_tumorseg.workflows.report.scores import score_section
 
     if as_json and as_table:
         raise InputError("--json and --csv exclude each other.", "Choose one.")
@@ -39,6 +42,7 @@ def evaluate(
     request = EvaluateRequest(reference, prediction, profile, resample, *remaps, confidence, seed)
     with shown_progress() as progress:
         document = run_evaluate(request, progress)
+    write_report(report, score_section, document)
     emit(document, as_json=as_json, text=as_csv(document) if as_table else as_text(document))
 
 

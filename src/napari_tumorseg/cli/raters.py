@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from napari_tumorseg.cli.console import emit, shown_progress
+from napari_tumorseg.cli.reporting import Report, write_report
 from napari_tumorseg.core.errors import InputError
 
 __all__ = ["raters"]
@@ -28,6 +29,7 @@ def raters(
     order: Annotated[str, typer.Option(help="Categories from the lowest to the highest, with commas between.")] = "",
     scale: Annotated[str, typer.Option(help="Of a table with a column per rater: nominal, ordinal, interval or ratio.")] = "",
     confidence: Annotated[float, typer.Option(help="Of the intervals.")] = 0.95,
+    report: Report = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Say how well raters agree: Dice, NSD, HD95, lesion F1, volumes; kappa and alpha; consensus masks."""
@@ -35,6 +37,7 @@ def raters(
     from napari_tumorseg.workflows.rater_text import as_text
     from napari_tumorseg.workflows.raters import RatersRequest
     from napari_tumorseg.workflows.raters import raters as run_raters
+    from napari_tumorseg.workflows.report.raters import rater_section
 
     chosen = next((known for known in SCALES if known == scale), None)
     if scale and chosen is None:
@@ -43,4 +46,5 @@ def raters(
     request = RatersRequest(source, out, tuple(tolerance or (1.0, 2.0)), categories, chosen, confidence)
     with shown_progress() as progress:
         document = run_raters(request, progress)
+    write_report(report, rater_section, document)
     emit(document, as_json=as_json, text=as_text(document))

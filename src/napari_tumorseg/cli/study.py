@@ -104,11 +104,8 @@ def next_(
         document = next_task(NextRequest(study, person, out, peek, files), progress)
     task = document["task"]
     lines = [document["why"]] if task is None else [f"{task['code']}: {task['title']}{', practice' if task['practice'] else ''}"]
-    lines += [
-        f"{title}: {document[key]}"
-        for title, key in (("Images", "images"), ("Mask", "start_mask"), ("Ticket", "ticket"))
-        if key in document
-    ]
+    if "ticket" in document:
+        lines += [*(f"Image: {path}" for path in document["images"]), f"Mask: {document['start_mask']}", f"Ticket: {document['ticket']}"]
     emit(document, as_json=as_json, text="\n".join(lines))
 
 

@@ -12,9 +12,9 @@ from napari_tumorseg.widgets.napari_adapter import main_window
 __all__ = ["add_dock", "prefer_height", "prefer_width", "raise_dock"]
 
 
-def add_dock(viewer: Any, widget: QWidget, name: str, area: str) -> QWidget:
-    """Dock a widget below or beside napari's canvas and return its dock."""
-    dock: QWidget = viewer.window.add_dock_widget(widget, name=name, area=area, add_vertical_stretch=False)
+def add_dock(viewer: Any, widget: QWidget, name: str, area: str, *, beside: bool = False) -> QWidget:
+    """Dock a widget below or beside napari's canvas and return its dock; `beside` makes it a tab of what is in that area."""
+    dock: QWidget = viewer.window.add_dock_widget(widget, name=name, area=area, add_vertical_stretch=False, tabify=beside)
     return dock
 
 

@@ -41,11 +41,13 @@ class RequestForm(QWidget, Generic[Request]):
         What the form starts with; its class gives the controls.
     hidden : tuple of str
         Fields without a control.
+    options : mapping of str to mapping
+        By field, what is known only now, e.g. the choices; it comes before the field's metadata.
     """
 
     valueChanged = Signal(object)  # noqa: N815 - Qt's way
 
-    def __init__(self, value: Request, hidden: tuple[str, ...] = ()) -> None:
+    def __init__(self, value: Request, hidden: tuple[str, ...] = (), options: Mapping[str, Mapping[str, Any]] | None = None) -> None:
         super().__init__()
         self._value = value
         self._busy = False
@@ -56,10 +58,10 @@ class RequestForm(QWidget, Generic[Request]):
         types = get_type_hints(type(value))
         help_texts = describe_fields(type(value))
         for field in dataclasses.fields(value):  # type: ignore[arg-type]
-            options = dict(field.metadata)
-            if field.name in hidden or options.pop("hidden", False):
+            chosen = {**field.metadata, **(options or {}).get(field.name, {})}
+            if field.name in hidden or chosen.pop("hidden", False):
                 continue
-            control = _control(field.name, types[field.name], getattr(value, field.name), options)
+            control = _control(field.name, types[field.name], getattr(value, field.name), chosen)
             if control is None:
                 continue
             tip = control.tooltip or help_texts.get(field.name, "")

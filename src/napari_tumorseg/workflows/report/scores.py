@@ -101,9 +101,9 @@ def _case_table(cases: Sequence[Mapping[str, Any]]) -> Table:
 
 
 def _lesion_table(lesions: Sequence[Mapping[str, Any]], several: bool) -> Table:
-    columns = ("region", "lesion", "match", "volume (mm³)", "Dice", "HD95 (mm)", "counted", "x (mm)", "y (mm)", "z (mm)")
+    columns: tuple[str, ...] = ("region", "lesion", "match", "volume (mm³)", "Dice", "HD95 (mm)", "counted", "x (mm)", "y (mm)", "z (mm)")
     keys = tuple(map(lesion_key, lesions))
-    rows = [
+    rows: list[tuple[Any, ...]] = [
         (r["region"], r["id"], r["status"], r["volume_mm3"], r["dice"], r["hd95"], r["counted"], *(round(c, 1) for c in r["centroid_mm"]))
         for r in lesions
     ]
