@@ -59,7 +59,7 @@ class EventKind(StrEnum):
 
     #: The images of the task are on the screen: ``volumes``.
     SHOWN = "shown"
-    #: A view's place: ``view``, ``step`` (indices in scene axes), ``order``.
+    #: A view's place: ``view``, ``step`` (indices in scene axes), ``at`` (mm in scene axes), ``order``, ``shown`` (2 or 3 axes).
     SLICE = "slice"
     #: A view's zoom and middle: ``view``, ``zoom`` (screen pixels per mm), ``centre`` (mm), ``size`` (pixels).
     ZOOM = "zoom"
@@ -77,8 +77,12 @@ class EventKind(StrEnum):
     PAUSE = "pause"
     #: A model or another long job began or ended: ``name``, ``on``, ``outcome``.
     JOB = "job"
-    #: Another tool, label or mode: ``tool``, ``label``.
+    #: Another tool: ``tool``, "" for none.
     TOOL = "tool"
+    #: A view came on the screen or went: ``view``, ``on``.
+    VIEW = "view"
+    #: The program runs and records; said every 20 s, so that a longer silence is known to be sleep.
+    BEAT = "beat"
     #: A lesion came into focus: ``id``.
     LESION = "lesion"
     #: A step of the work began, e.g. search or correct: ``name``.
