@@ -33,7 +33,10 @@ def voxel_distances(a: np.ndarray, b: np.ndarray, spacing: Sequence[float]) -> t
 
 
 def nsd(a: np.ndarray, b: np.ndarray, spacing: Sequence[float], tolerance: float, epsilon: float) -> float:
-    there, back = voxel_distances(a, b, spacing)
+    return nsd_of(*voxel_distances(a, b, spacing), tolerance, epsilon)
+
+
+def nsd_of(there: np.ndarray, back: np.ndarray, tolerance: float, epsilon: float) -> float:
     x, y = float((there <= tolerance).mean()), float((back <= tolerance).mean())
     return (x + y) / (x + y + (1 - x) + (1 - y) + epsilon)
 
@@ -49,12 +52,13 @@ def merged(mask: np.ndarray, dilations: int) -> np.ndarray:
 
 
 def touching_pairs(one: np.ndarray, other: np.ndarray) -> list[tuple[int, int]]:
-    pairs = []
-    for a, b in itertools.product(np.unique(one[one > 0]).tolist(), np.unique(other[other > 0]).tolist()):
-        mine, its = one == a, other == b
-        if (ndimage.binary_dilation(mine, EIGHTEEN) & its).any() or (ndimage.binary_dilation(its, EIGHTEEN) & mine).any():
-            pairs.append((a, b))
-    return pairs
+    """Pairs of lesions of which one, dilated once, meets the other."""
+    pairs = set()
+    for a in np.unique(one[one > 0]).tolist():
+        pairs |= {(a, b) for b in np.unique(other[ndimage.binary_dilation(one == a, EIGHTEEN)]).tolist() if b}
+    for b in np.unique(other[other > 0]).tolist():
+        pairs |= {(a, b) for a in np.unique(one[ndimage.binary_dilation(other == b, EIGHTEEN)]).tolist() if a}
+    return sorted(pairs)
 
 
 def merged_by(lesions: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -124,7 +128,8 @@ def _region(
             continue
         found = np.isin(prediction, list(touched))
         if touched:
-            near = [nsd(lesion, found, spacing, t, 1e-8) for t in tolerances]
+            distances = voxel_distances(lesion, found, spacing) if tolerances else ()
+            near = [nsd_of(*distances, t, 1e-8) for t in tolerances]
             rows.append((True, dice(lesion, found), hd95(lesion, found, spacing), near))
         else:
             rows.append((False, 0.0, penalty, [0.0] * len(tolerances)))
