@@ -32,7 +32,8 @@ def response(
     """Follow lesions over time: new, gone, grown, shrunk, merged, split; RECIST 1.1, RANO-BM and RANO."""
     from napari_tumorseg.evaluation.response.matching import MatchRules
     from napari_tumorseg.workflows.report.response import response_section
-    from napari_tumorseg.workflows.response import ResponseOptions, ResponseRequest, as_text, respond
+    from napari_tumorseg.workflows.response import ResponseOptions, ResponseRequest, respond
+    from napari_tumorseg.workflows.response_text import as_text
 
     options = ResponseOptions(
         region=region,

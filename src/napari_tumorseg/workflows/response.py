@@ -14,7 +14,7 @@ from napari_tumorseg.core.case import Case, MaskVersion
 from napari_tumorseg.core.errors import InputError
 from napari_tumorseg.core.grid import Box, Grid
 from napari_tumorseg.core.jobs import Progress
-from napari_tumorseg.core.labels import LabelSchema
+from napari_tumorseg.core.labels import LabelSchema, preset
 from napari_tumorseg.core.lesion import Lesion
 from napari_tumorseg.core.settings import RESEARCH_USE_ONLY
 from napari_tumorseg.evaluation.response.assess import Entered, Measured, assess
@@ -23,7 +23,7 @@ from napari_tumorseg.evaluation.response.matching import MatchRules
 from napari_tumorseg.evaluation.response.shapes import Shape
 from napari_tumorseg.evaluation.response.tracks import Scan, Timeline, follow
 
-__all__ = ["ResponseOptions", "ResponseRequest", "VisitMask", "as_text", "respond", "respond_to_visits", "visits_of_case"]
+__all__ = ["ResponseOptions", "ResponseRequest", "VisitMask", "respond", "respond_to_visits", "visits_of_case"]
 
 #: Stands for a time point that was not evaluated.
 NOT_EVALUATED = "-"
@@ -72,11 +72,14 @@ class ResponseRequest:
         The image of each mask, by which they are registered; empty to go by the positions in the files.
     options : ResponseOptions
         How.
+    schema : str
+        Label schema of all masks; guessed from each one's values by default.
     """
 
     masks: tuple[Path, ...]
     images: tuple[Path, ...] = ()
     options: ResponseOptions = field(default_factory=ResponseOptions)
+    schema: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +161,7 @@ def _read(request: ResponseRequest, progress: Progress) -> list[VisitMask]:
         raise InputError(
             f"There are {len(request.masks)} masks and {len(request.images)} images.", "Give one --images for each mask, in order."
         )
-    count = len(request.masks)
+    count, schema = len(request.masks), preset(request.schema) if request.schema else None
     visits: list[VisitMask] = []
     fixed = None
     for number, path in enumerate(request.masks):
@@ -169,10 +172,10 @@ def _read(request: ResponseRequest, progress: Progress) -> list[VisitMask]:
         date = date_of(path.name) or date_of(path.parent.name)
         if not request.images:
             part.update(0.0, f"Reading {path.name}")
-            visits.append(VisitMask(path.name, registry.read_mask(path), date=date))
+            visits.append(VisitMask(path.name, registry.read_mask(path, schema=schema), date=date))
             continue
         image = registry.read_image(request.images[number], progress=part.part(0.0, 0.2))
-        mask = registry.read_mask(path, reference=image)
+        mask = registry.read_mask(path, schema=schema, reference=image)
         if fixed is None:
             fixed = image
             visits.append(VisitMask(path.name, mask, date=date))
@@ -248,7 +251,7 @@ def respond_to_visits(
         "tracks": [_track(track, measured, line) for track in line.first],
         "criteria": criteria,
         "constants": {name: asdict(one) for name, one in CRITERIA.items()},
-        "warnings": [],
+        "warnings": _warnings(visits),
         "notice": RESEARCH_USE_ONLY,
     }
 
@@ -269,6 +272,13 @@ def _entered(options: ResponseOptions, count: int) -> list[Entered]:
         check_status(steroids, clinical)
         found.append(Entered(steroids, clinical, time in options.non_target_progression))
     return found
+
+
+def _warnings(visits: Sequence[VisitMask]) -> list[str]:
+    schemas = dict.fromkeys(v.mask.schema.name for v in visits if v.mask is not None)
+    if len(schemas) < 2:
+        return []
+    return [f"The masks were read with different label schemas ({', '.join(schemas)}), so that their regions may not be the same."]
 
 
 def _region_of(schema: LabelSchema) -> str:
@@ -358,34 +368,3 @@ def _track(track: int, measured: Sequence[list[Measured] | None], line: Timeline
             }
         )
     return {"track": track, "first_seen": line.first[track], "timepoints": steps}
-
-
-def as_text(document: dict[str, Any]) -> str:
-    """Return what `respond` found, for people."""
-    lines = []
-    for point in document["timepoints"]:
-        when = f" {point['date']}" if point["date"] and point["date"] not in point["name"] else ""
-        if not point["evaluated"]:
-            lines.append(f"{point['timepoint']}: {point['name']}{when}: not evaluated")
-            continue
-        lines.append(f"{point['timepoint']}: {point['name']}{when}: {len(point['lesions'])} lesions, {point['total_volume_ml']:.2f} mL")
-        for row in point["lesions"]:
-            tracks = "+".join(map(str, row["tracks"]))
-            sizes = f"{row['longest_mm']:.1f} x {row['perpendicular_mm']:.1f} mm, {row['volume_ml']:.2f} mL"
-            lines.append(f"   lesion {tracks:<6} {row['status']:<10} {sizes}")
-        lines += [f"   lesion {track:<6} gone" for track in point["gone"]]
-        lines += [f"   lesion {track:<6} out of view" for track in point["out_of_view"]]
-        if point["registration"]:
-            lines += [f"   Note: {note}" for note in point["registration"]["notes"]]
-    for found in document["criteria"].values():
-        lines.append(f"{found['title']}: targets {', '.join(map(str, found['targets'])) or 'none'}")
-        for time, step in enumerate(found["timepoints"]):
-            total = "-" if step["sum"] is None else f"{step['sum']:.1f} {found['unit']}"
-            changes = [f"{100 * step[k]:+.0f} % from {w}" for k, w in _CHANGES if step[k] is not None]
-            category = "baseline" if time == 0 else f"{step['category']} ({step['basis']})"
-            lines.append(f"   {time}: sum {total}{', ' if changes else ''}{', '.join(changes)}: {category}")
-            lines += [f"      {note}" for note in step["notes"]]
-    return "\n".join([*lines, document["notice"]])
-
-
-_CHANGES = (("change_from_baseline", "baseline"), ("change_from_nadir", "smallest"))

@@ -12,7 +12,8 @@ from napari_tumorseg.core.case import MaskKind, MaskVersion
 from napari_tumorseg.core.errors import InputError
 from napari_tumorseg.core.grid import Grid
 from napari_tumorseg.core.labels import preset
-from napari_tumorseg.workflows.response import ResponseOptions, VisitMask, as_text, respond_to_visits
+from napari_tumorseg.workflows.response import ResponseOptions, VisitMask, respond_to_visits
+from napari_tumorseg.workflows.response_text import as_text
 
 SPACING = (3.0, 1.0, 1.0)
 SHAPE = (16, 60, 60)
@@ -141,3 +142,45 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         said = capsys.readouterr().err
         assert said.count("\n") == 1
         assert "Traceback" not in said
+
+
+def test_a_folder_of_dated_visits_is_registered_and_followed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rng = np.random.default_rng(0)
+    at = np.indices(SHAPE)
+    head = sum(((a - c) / r) ** 2 for a, c, r in zip(at, (8, 30, 28), (8, 26, 22), strict=True)) < 1
+    lumps = sum(((a - c) * s) ** 2 for a, c, s in zip(at, (7, 22, 20), SPACING, strict=True)) < 100
+    image = (head * (300 + 150 * lumps) + rng.normal(0, 3, SHAPE)).astype(np.float32)
+    for day, balls, shift in (("2024-01-10", BASE, 0.0), ("2024-03-01", BASE[:2], 6.0)):
+        folder = tmp_path / "case" / day
+        folder.mkdir(parents=True)
+        affine = np.diag([1.0, 1.0, 3.0, 1.0])
+        affine[0, 3] = shift
+        nib.Nifti1Image(image.T, affine).to_filename(folder / "t1c.nii.gz")
+        nib.Nifti1Image(_balls(*balls).T, affine).to_filename(folder / "seg.nii.gz")
+    assert main(["response", str(tmp_path / "case"), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    first, second = document["timepoints"]
+    assert (first["date"], second["date"], second["days"]) == ("2024-01-10", "2024-03-01", 51)
+    assert second["registration"]["image"] == "T1c"
+    assert second["registration"]["offset_mm"] == pytest.approx([-6.0, 0.0, 0.0], abs=0.7)
+    assert [row["status"] for row in second["lesions"]] == ["unchanged", "unchanged"]
+    assert second["gone"] == [3]
+
+
+def test_masks_of_different_schemas_are_told_and_one_can_be_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = []
+    for name, value in (("a", 4), ("b", 3)):
+        labels = _balls(*BASE, value=value)
+        labels[0, 0, 0] = 2
+        nib.Nifti1Image(labels.T, np.diag([1.0, 1.0, 3.0, 1.0])).to_filename(tmp_path / f"{name}.nii.gz")
+        paths.append(str(tmp_path / f"{name}.nii.gz"))
+    old = MaskVersion(_balls(*BASE, value=4), Grid.from_spacing(SHAPE, SPACING), preset("brats-2018"), MaskKind.RATER)
+    document = respond_to_visits([VisitMask("a", old), _visit("b", _balls(*BASE))])
+    assert any("different label schemas" in warning for warning in document["warnings"])
+    assert {row["status"] for row in document["timepoints"][1]["lesions"]} == {"unchanged"}
+    assert main(["response", paths[0], paths[0], "--schema", "brats-2018", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert len(found["timepoints"][0]["lesions"]) == 3
+    assert found["warnings"] == []
+    assert main(["response", *paths, "--schema", "brats-2018"]) == 2
+    assert "3" in capsys.readouterr().err

@@ -101,7 +101,8 @@ def follow(scans: Sequence[Scan | None], rules: MatchRules | None = None) -> Tim
         Tracks are numbered by size at the baseline, then as they appear.
     """
     rules = rules or MatchRules()
-    line, known = Timeline(), []
+    line = Timeline()
+    known: list[_Known] = []
     for time, scan in enumerate(scans):
         if scan is None:
             line.found.append([])
