@@ -105,6 +105,14 @@ def make_scene(shape: tuple[int, int, int], diameter_mm: float, kind: str = "les
             parts, count = ndimage.label(plane, ALL_ROUND[0])
             if count > 1:
                 plane[parts != 1 + np.bincount(parts.ravel())[1:].argmax()] = 0
+    before = labels.copy()
+    if kind == "corrected":
+        # Every fifth slice of the lesion was grown by 2 mm and shifted inside.
+        for index in range(z - int(radius), z + int(radius) + 1, 5):
+            plane = labels[index]
+            wide = ndimage.distance_transform_edt(plane == 0, sampling=SPACING[1:]) <= 2.0
+            plane[wide & (plane == 0)] = 2
+            plane[:] = np.where((plane > 0) & (np.roll(plane, 2, axis=1) > 0), np.roll(plane, 2, axis=1), plane)
     image = np.empty(shape, np.int16)
     noise = rng.normal(200, 10, shape[1:]).astype(np.int16)
     for index in range(shape[0]):
@@ -120,7 +128,7 @@ def make_scene(shape: tuple[int, int, int], diameter_mm: float, kind: str = "les
     own = parts == parts[tuple(m - a for m, a in zip(middle, box.start, strict=True))]
     ai = labels.copy()
     ai[box.slices] = ndimage.median_filter(block, 3)
-    scope = Scope(labels, Grid.from_spacing(shape, SPACING), preset("brats-mets-2025"), 3, image=image, ai=ai, other=ai)
+    scope = Scope(labels, Grid.from_spacing(shape, SPACING), preset("brats-mets-2025"), 3, image=image, ai=ai, other=ai, before=before)
     return Scene(scope, (box, own & (block != 0)), middle, radius)
 
 
@@ -303,6 +311,32 @@ def peer_interpolate(scene: Scene) -> Array:
     return out
 
 
+def peer_carry(scene: Scene) -> Array:
+    """Carry the changes of every fifth slice to those between, by scipy: signed distances of whole slices, the largest wins."""
+    now, before = scene.scope.labels, scene.scope.before
+    keys = [int(z) for z in np.flatnonzero((now != before).any(axis=(1, 2)))]
+
+    def depth(mask: Array) -> Array:
+        inside, outside = (ndimage.distance_transform_edt(m, sampling=SPACING[1:]) for m in (mask, ~mask))
+        signed = np.where(mask, inside - SPACING[1] / 2, SPACING[1] / 2 - outside) if mask.any() else np.full(mask.shape, -10.0)
+        return np.clip(signed, -10, 10).astype(np.float32)
+
+    out = now.copy()
+    change = {(k, v): depth(now[k] == v) - depth(before[k] == v) for k in keys for v in range(4)}
+    for z in range(keys[0] - 2, keys[-1] + 3):
+        if z in keys:
+            continue
+        low, high = max((k for k in keys if k < z), default=None), min((k for k in keys if k > z), default=None)
+        if low is None or high is None:
+            only = high if low is None else low
+            shares = {only: 1 - abs(z - only) * SPACING[0] / 3.0}
+        else:
+            shares = {low: (high - z) / (high - low), high: (z - low) / (high - low)}
+        fields = [depth(now[z] == v) + sum(s * change[k, v] for k, s in shares.items()) + 1e-4 * (now[z] == v) for v in range(4)]
+        out[z] = np.argmax(fields, axis=0)
+    return out
+
+
 def outline(scene: Scene) -> Array:
     """Return a wobbly outline of the lesion in its middle slice."""
     angle = np.linspace(0, 2 * np.pi, 120, endpoint=False)
@@ -310,6 +344,11 @@ def outline(scene: Scene) -> Array:
     z, y, x = scene.middle
     columns = [np.full(120, z), y + 0.013 + radius * np.sin(angle) / SPACING[1], x + 0.017 + radius * np.cos(angle) / SPACING[2]]
     return np.stack(columns, axis=1)
+
+
+def arc(scene: Scene) -> Array:
+    """Return a third of the outline."""
+    return outline(scene)[:40]
 
 
 def anchors(scene: Scene) -> Array:
@@ -335,6 +374,9 @@ CASES = (
     Case("level_tracing", note="in the slice"),
     Case("livewire", path=anchors, note="8 anchors"),
     Case("lasso", {}, peer_lasso, "skimage polygon2mask", path=outline),
+    Case("reshape", {}, path=arc, note="a stretch"),
+    Case("reshape", {"border": "all labels together"}, path=outline, note="all round"),
+    Case("carry", {}, peer_carry, "scipy edt, whole slices", scene="corrected", note="every 5th slice", compare="all"),
     Case("interpolate", {}, peer_interpolate, "scipy edt, whole slices", scene="slices", note="every 5th slice"),
     Case("copy_slice", {"adapt_mm": 2.0}, note="fitted"),
     Case("smooth", {"method": "median"}, peer_median, "scipy median_filter"),

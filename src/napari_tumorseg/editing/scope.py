@@ -63,6 +63,11 @@ class Scope:
         Shape (z, y, x), unsigned integer: another mask on the same grid, for tools that combine two.
     images : mapping of str to numpy.ndarray
         By modality, (z, y, x), any real dtype: all images that lie on `grid`.
+    before : numpy.ndarray, optional
+        Shape (z, y, x), of the dtype of `labels`: the labels before the corrections that may be carried to other slices, as the
+        last model, learning or carrying left them.
+    checked : frozenset of tuple of int
+        Axis and index of each slice that the user has marked as right.
     """
 
     labels: Labels
@@ -74,6 +79,8 @@ class Scope:
     ai: Labels | None = None
     other: Labels | None = None
     images: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    before: Labels | None = None
+    checked: frozenset[tuple[int, int]] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)

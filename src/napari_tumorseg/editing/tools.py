@@ -11,6 +11,7 @@ from napari_tumorseg.core.errors import InputError
 from napari_tumorseg.core.grid import Box
 from napari_tumorseg.core.jobs import Progress
 from napari_tumorseg.editing.brush import BrushParams, brush
+from napari_tumorseg.editing.carry import CarryParams, carry
 from napari_tumorseg.editing.copy_slice import CopySliceParams, copy_slice
 from napari_tumorseg.editing.fill_holes import FillHolesParams, fill_holes
 from napari_tumorseg.editing.gates import AdaptiveParams, ThresholdParams, adaptive_gate, threshold_gate
@@ -37,6 +38,7 @@ from napari_tumorseg.editing.outline import LassoParams, WireParams, lasso, live
 from napari_tumorseg.editing.pet_edge import EdgeParams, gradient_edge
 from napari_tumorseg.editing.pet_threshold import FixedSuvParams, PercentParams, PercistParams, percent_of_max, percist, suv_at_least
 from napari_tumorseg.editing.region import Mask
+from napari_tumorseg.editing.reshape import ReshapeParams, reshape
 from napari_tumorseg.editing.restore import (
     RestoreLassoParams,
     RestorePartParams,
@@ -79,7 +81,7 @@ class Tool:
     tip : str
         What it does, in one sentence.
     needs : tuple of str
-        What of "image", "ai", "part" and "other" it cannot do without with its default settings.
+        What of "image", "ai", "part", "other" and "before" it cannot do without with its default settings.
     """
 
     name: str
@@ -177,12 +179,29 @@ _ALL = (
     ),
     Tool("lasso", "Lasso", "outline", LassoParams, lasso, "Draw round a region to fill or clear it."),
     Tool(
+        "reshape",
+        "Redraw border",
+        "outline",
+        ReshapeParams,
+        reshape,
+        "Draw where a border should run, all of it or a stretch; the mask grows and shrinks to the line.",
+    ),
+    Tool(
         "interpolate",
         "Fill between slices",
         "apply",
         InterpolateParams,
         interpolate,
         "Fill the slices between those that you have drawn on.",
+    ),
+    Tool(
+        "carry",
+        "Carry corrections between slices",
+        "apply",
+        CarryParams,
+        carry,
+        "Correct every few slices; those between are changed in the same way. Slices marked as checked stay.",
+        ("before",),
     ),
     Tool(
         "copy_slice",

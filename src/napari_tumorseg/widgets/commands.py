@@ -130,6 +130,16 @@ def lasso(viewer: ViewerModel) -> None:
     _session(viewer).hand.take("lasso")
 
 
+def reshape(viewer: ViewerModel) -> None:
+    """Take up the tool that redraws a border."""
+    _session(viewer).hand.take("reshape")
+
+
+def carry(viewer: ViewerModel) -> None:
+    """Carry corrections to the slices between."""
+    _session(viewer).hand.use("carry")
+
+
 def livewire(viewer: ViewerModel) -> None:
     """Take up the live-wire."""
     _session(viewer).hand.take("livewire")
@@ -403,8 +413,10 @@ COMMANDS: tuple[Command, ...] = (
     Command("adaptive_brush", "Paint on what is similar only", "J", adaptive_brush, "Draw"),
     Command("grow", "Grow from a click", "G", grow, "Draw"),
     Command("lasso", "Lasso", "A", lasso, "Draw"),
+    Command("reshape", "Redraw border", "B", reshape, "Draw"),
     Command("livewire", "Live-wire", "D", livewire, "Draw"),
     Command("interpolate", "Fill between slices", "I", interpolate, "Draw"),
+    Command("carry", "Carry corrections between slices", "Shift+I", carry, "Draw"),
     Command("check_slice", "Slice checked, or not", "K", check_slice, "Draw"),
     Command("learn", "Learn the rest from checked slices", "Shift+K", learn, "Draw"),
     Command("undo_step", "Undo the last step", "", undo_step, "Draw"),

@@ -21,7 +21,7 @@ from napari_tumorseg.widgets.jobs import Job
 from napari_tumorseg.widgets.mask_layer import MaskLayer
 from napari_tumorseg.widgets.tool_pointer import Pointer
 from napari_tumorseg.widgets.wire import Wire
-from napari_tumorseg.workflows.correct import CorrectRequest, draft_of, scope_of, write_draft
+from napari_tumorseg.workflows.correct import CorrectRequest, before_corrections, draft_of, scope_of, write_draft
 from napari_tumorseg.workflows.learn import learn_tool
 from napari_tumorseg.workflows.prompt import prompt_tools
 
@@ -151,6 +151,8 @@ class ToolHand(QObject):
                 ai=active.provenance.ai,
                 other=session.other_mask(),
                 images=session.images_on_mask(),
+                before=before_corrections(document) if "before" in chosen.needs else None,
+                checked=session.checked.slices,
             )
             request = CorrectRequest(chosen, self._with_part(target), self.params(chosen))
             revision, outcome = document.revision, ["cancelled"]

@@ -15,7 +15,10 @@ from napari_tumorseg.core.jobs import Progress
 from napari_tumorseg.editing.scope import Draft, Scope, Target
 from napari_tumorseg.editing.tools import Run, Tool
 
-__all__ = ["CorrectRequest", "draft_of", "scope_of", "write_draft"]
+__all__ = ["CorrectRequest", "before_corrections", "draft_of", "scope_of", "write_draft"]
+
+#: Tools after which corrections are counted anew, besides models.
+_SETTLING = ("carry", "learn")
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,13 +48,38 @@ def scope_of(
     ai: npt.NDArray[np.unsignedinteger[Any]] | None = None,
     other: npt.NDArray[np.unsignedinteger[Any]] | None = None,
     images: Mapping[str, npt.NDArray[Any]] | None = None,
+    before: npt.NDArray[np.unsignedinteger[Any]] | None = None,
+    checked: frozenset[tuple[int, int]] = frozenset(),
 ) -> Scope:
     """Return what a tool may look at, as the mask is now.
 
     The labels are the document's own, read-only: a tool that runs beside the window must be
     given up when the mask changes meanwhile, which `write_draft` sees to.
     """
-    return Scope(document.labels, document.grid, document.schema, label, document.locked, image, ai, other, images or {})
+    return Scope(document.labels, document.grid, document.schema, label, document.locked, image, ai, other, images or {}, before, checked)
+
+
+def before_corrections(document: MaskDocument) -> npt.NDArray[np.unsignedinteger[Any]]:
+    """Return the labels before the corrections that stand since the last model run, learning or carrying; a copy.
+
+    Examples
+    --------
+    >>> from napari_tumorseg.core.grid import Box, Grid
+    >>> from napari_tumorseg.core.labels import preset
+    >>> grid = Grid.from_spacing((1, 1, 2), (1, 1, 1))
+    >>> document = MaskDocument(np.array([[[1, 0]]], np.uint8), grid, preset("lesion"))
+    >>> _ = document.write(Box.whole(grid.shape), np.array([[[1, 1]]], np.uint8), Origin(PatchSource.TOOL, "carry"))
+    >>> _ = document.write(Box.whole(grid.shape), np.array([[[0, 1]]], np.uint8), Origin(PatchSource.HAND, "paint"))
+    >>> before_corrections(document).tolist()
+    [[[1, 1]]]
+    """
+    labels = np.array(document.labels)
+    for step in reversed(document.history.undo):
+        if any(patch.origin.act is PatchSource.MODEL or patch.origin.tool in _SETTLING for patch in step):
+            break
+        for patch in reversed(step):
+            labels[patch.box.slices] = patch.old
+    return labels
 
 
 def draft_of(request: CorrectRequest, scope: Scope, progress: Progress | None = None) -> Draft | None:

@@ -30,7 +30,7 @@ PATH = np.array([[2.0, 1.2, 1.3], [2, 1.1, 7.6], [2, 6.7, 7.4], [2, 6.6, 1.4]])
 def _scope(make_scope, labels: np.ndarray, **more: Any) -> Scope:
     rng = np.random.default_rng(0)
     ai = np.roll(labels, 1, axis=2)
-    return make_scope(labels, image=rng.normal(100, 20, SHAPE), ai=ai, other=np.roll(labels, 2, axis=1), **more)
+    return make_scope(labels, image=rng.normal(100, 20, SHAPE), ai=ai, other=np.roll(labels, 2, axis=1), before=ai, **more)
 
 
 def _run(entry: Tool, scope: Scope, target: Target, progress: Progress | None = None) -> Draft | None:
