@@ -191,7 +191,7 @@ def _all() -> tuple[Profile, ...]:
         Profile(
             "brats-mets-2026",
             "Brain metastases, BraTS 2026",
-            "BraTS/BraTS_evaluation (configuration mets); Sage-Bionetworks-Challenges/brats-infra; panoptica, arXiv:2312.02608",
+            "BraTS/BraTS_evaluation at 791134c (mets); Sage-Bionetworks-Challenges/brats-infra at 3c04557; panoptica, arXiv:2312.02608",
             "one-to-one",
             {**_METS, "RC": (4,)},
             min_volume_mm3=27.0,
