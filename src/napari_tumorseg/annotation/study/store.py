@@ -16,18 +16,17 @@ from typing import Any, Self
 import sqlalchemy as sa
 
 from napari_tumorseg.annotation.entries import Clock
-from napari_tumorseg.annotation.study import checks, handout, rows_out, setup, submission
+from napari_tumorseg.annotation.study import checks, ending, handout, rows_out, setup, submission, views
 from napari_tumorseg.annotation.study.audit import Problem
-from napari_tumorseg.annotation.study.context import Change, StudyContext, audit_head, refuse_locked, study_row
+from napari_tumorseg.annotation.study.context import Change, StudyContext, audit_head, study_row
 from napari_tumorseg.annotation.study.database import Database, is_url
-from napari_tumorseg.annotation.study.folder import STUDY_FILE, StudyFolder, located, write_text
-from napari_tumorseg.annotation.study.masks import mask_of
+from napari_tumorseg.annotation.study.folder import STUDY_FILE, StudyFolder, write_text
 from napari_tumorseg.annotation.study.plan import Plan
 from napari_tumorseg.annotation.study.protocol import Protocol
 from napari_tumorseg.annotation.study.protocol_file import parse_protocol
 from napari_tumorseg.annotation.study.records import Comment, Handout, Lease, NewCase, Person, Receipt, StudyTask, Submission, VersionInfo
 from napari_tumorseg.annotation.study.signing import new_key, public_of
-from napari_tumorseg.annotation.study.tables import CaseRow, CommentRow, ExclusionRow, PlanRow, StudyRow, TaskRow, VersionRow
+from napari_tumorseg.annotation.study.tables import CaseRow, PlanRow, StudyRow, TaskRow, VersionRow
 from napari_tumorseg.core.case import MaskVersion
 from napari_tumorseg.core.errors import InputError
 
@@ -313,56 +312,29 @@ class StudyStore:
 
     # -- looking
 
+    def task(self, task_id: int) -> StudyTask:
+        """Return a task as its person may know it."""
+        return views.task(self._context, task_id)
+
     def case_folder(self, task: StudyTask) -> Path:
         """Return the folder of a task's images; raise `InputError` where it is not there."""
-        with self._context.reading() as session:
-            row = session.get_one(CaseRow, session.get_one(TaskRow, task.id).case_id)
-        path = located(row.location, self.files)
-        if not row.location or not path.exists():
-            raise InputError(
-                f"The images of task {task.code} are not where the study has them.",
-                "If they were moved, name their folder: tumorseg study assign STUDY --cases FOLDER.",
-            )
-        return path
+        return views.case_folder(self._context, task)
 
     def start_mask(self, task: StudyTask) -> MaskVersion | None:
         """Return the mask that a task begins with, None where it is drawn from scratch; its author is not told."""
-        with self._context.reading() as session:
-            number = session.get_one(TaskRow, task.id).start_version
-            row = session.get(VersionRow, number) if number is not None else None
-        return None if row is None else _blinded(mask_of(row), self.protocol)
+        return views.start_mask(self._context, task)
 
     def mask(self, uid: str) -> MaskVersion:
         """Return a version of a mask; its author is not told where people are blinded."""
-        with self._context.reading() as session:
-            row = session.scalars(sa.select(VersionRow).where(VersionRow.uid == uid)).first()
-        if row is None:
-            raise InputError(f"The study has no version {uid}.", "Choose one of the task's versions.")
-        return _blinded(mask_of(row), self.protocol)
+        return views.mask(self._context, uid)
 
     def versions(self, task: StudyTask) -> tuple[VersionInfo, ...]:
         """Return the versions that a step may see side by side: of the steps before, oldest first; () where it sees none."""
-        if not task.sees_versions:
-            return ()
-        with self._context.reading() as session:
-            own = session.get_one(TaskRow, task.id)
-            query = sa.select(VersionRow, TaskRow).join(TaskRow, TaskRow.id == VersionRow.task_id).where(VersionRow.case_id == own.case_id)
-            found = session.execute(query.order_by(VersionRow.id)).all()
-        hidden = self.protocol.blinding.raters or self.protocol.blinding.origin
-        return tuple(
-            VersionInfo(version.uid, _version_title(self.protocol, made), made.step, made.round, "" if hidden else version.author)
-            for version, made in found
-        )
+        return views.versions(self._context, task)
 
     def comments(self, task: StudyTask) -> tuple[Comment, ...]:
         """Return the comments on a case by earlier steps, oldest first; none where raters are blinded to one another."""
-        if self.protocol.blinding.raters:
-            return ()
-        with self._context.reading() as session:
-            case_id = session.get_one(TaskRow, task.id).case_id
-            query = sa.select(CommentRow, TaskRow).join(TaskRow, TaskRow.id == CommentRow.task_id).where(TaskRow.case_id == case_id)
-            found = session.execute(query.order_by(CommentRow.id)).all()
-        return tuple(Comment((row.z, row.y, row.x), row.text, made.step, made.round) for row, made in found)
+        return views.comments(self._context, task)
 
     def journal_facts(self, task: StudyTask, person: str) -> dict[str, Any]:
         """Return the fields of the journal's `Task` that tie it to this task; it names neither arm nor patient."""
@@ -388,19 +360,7 @@ class StudyStore:
 
     def exclude(self, task_id: int, reason: str, by: str) -> None:
         """Leave a task out of the analysis, with a reason; one that was not submitted is withdrawn."""
-        with self._context.changing(by) as change:
-            refuse_locked(change.session)
-            row = change.session.get(TaskRow, task_id)
-            if row is None or not reason.strip():
-                raise InputError(f"The study has no task {task_id}, or no reason was given.", "Name a task of the status, and say why.")
-            if change.session.scalar(sa.select(sa.func.count(ExclusionRow.id)).where(ExclusionRow.task_id == task_id)):
-                raise InputError(f"Task {row.code} is excluded already.", "Nothing needs to be done.")
-            change.add(ExclusionRow(task_id=task_id, reason=reason.strip(), by=by, at_us=change.at_us))
-            change.note("excluded", row.code, task=task_id, reason=reason.strip())
-            if row.state != "submitted":
-                row.state, row.lease_token = "withdrawn", ""
-                change.session.flush()
-                submission.follow(self._context, change, row)
+        ending.exclude(self._context, task_id, reason, by)
 
     def lock(self, by: str, *, incomplete: bool = False) -> None:
         """End the study: nothing is added any more, and arms are shown.
@@ -410,13 +370,7 @@ class StudyStore:
         InputError
             If tasks are not done, unless `incomplete` says that they will not be.
         """
-        with self._context.changing(by) as change:
-            refuse_locked(change.session)
-            open_ = change.session.scalar(sa.select(sa.func.count(TaskRow.id)).where(TaskRow.state.not_in(("submitted", "withdrawn")))) or 0
-            if open_ and not incomplete:
-                raise InputError(f"{open_} tasks are not done.", "Finish or exclude them, or lock with --incomplete.")
-            study_row(change.session).locked_us = change.at_us
-            change.note("locked", "", open=open_)
+        ending.lock(self._context, by, incomplete=incomplete)
 
     def verify(self, head: str = "") -> list[Problem]:
         """Return everything that is not as it was written; empty where all is well.
@@ -450,21 +404,3 @@ def _make(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise OutputError(f"The folder {folder} cannot be made: {error.strerror}.", "Choose another folder.") from error
-
-
-def _blinded(mask: MaskVersion, protocol: Protocol) -> MaskVersion:
-    from dataclasses import replace
-
-    from napari_tumorseg.core.case import MaskKind, Review
-
-    blind = protocol.blinding
-    if blind.origin:
-        # Neither the author nor whether it was a model; the record of each voxel begins anew.
-        return replace(mask, author="", kind=MaskKind.RATER, review=Review.IN_CORRECTION, version=uuid.uuid4().hex)
-    return replace(mask, author="") if (blind.model if mask.kind is MaskKind.AI else blind.raters) else mask
-
-
-def _version_title(protocol: Protocol, made: TaskRow) -> str:
-    step = protocol.step(made.step)
-    number = f" {made.place}" if step.people > 1 else ""
-    return f"{step.title or step.name}{number}" + (f", round {made.round}" if made.round > 1 else "")

@@ -150,7 +150,8 @@ class VersionRow(Base):
     shape: Mapped[str] = mapped_column(Text)
     affine: Mapped[str] = mapped_column(Text)
     schema: Mapped[str] = mapped_column(Text)
-    labels: Mapped[bytes] = mapped_column(LargeBinary)
+    #: Read only when it is asked for.
+    labels: Mapped[bytes] = mapped_column(LargeBinary, deferred=True)
     #: Of the labels' bytes before they were compressed.
     sha256: Mapped[str] = mapped_column(String(64))
     #: What the model was and how long it ran beforehand, JSON.

@@ -188,20 +188,21 @@ def next_task(request: NextRequest, progress: Progress | None = None) -> dict[st
     Returns
     -------
     dict
-        ``task`` (None when there is nothing now), ``why``, ``not_before_us``, ``resumed``, ``images`` (where they are), ``start_mask`` and
-        ``ticket`` (files below `out`). Neither arm nor origin of the mask is told.
+        ``task`` (None when there is nothing now), ``why``, ``not_before_us``, ``resumed``; ``images``, ``start_mask`` and ``ticket``, files
+        below `out` that are named by the code. Neither the arm nor where images and mask came from is told.
     """
     from napari_tumorseg.annotation.study.store import StudyStore
     from napari_tumorseg.io.atomic import atomic_write, make_folder
+    from napari_tumorseg.io.registry import write_mask
 
     progress = progress or Progress()
     with StudyStore.open(request.study, files=request.files) as study:
         if request.peek:
             task = study.peek(request.person)
-            return {"task": asdict(task) if task else None, "why": "" if task else study.why_nothing(request.person), "taken": False}
+            return {"task": _told(task) if task else None, "why": "" if task else study.why_nothing(request.person), "taken": False}
         got = study.next_task(request.person)
         result: dict[str, Any] = {
-            "task": asdict(got.task) if got.task else None,
+            "task": _told(got.task) if got.task else None,
             "why": got.why,
             "not_before_us": got.not_before_us or None,
             "resumed": got.resumed,
@@ -210,15 +211,31 @@ def next_task(request: NextRequest, progress: Progress | None = None) -> dict[st
         if got.task is None or request.out is None or got.lease is None:
             return result
         opened = open_task(study, got.task, progress)
-        make_folder(request.out)
-        mask = request.out / f"{got.task.code}-start.nii.gz"
-        _save(opened, mask)
-        ticket = request.out / f"{got.task.code}-ticket.json"
+        folder = make_folder(request.out / got.task.code)
+        images = _write_images(opened, folder)
+        mask = folder / "start.nii.gz"
+        write_mask(mask, replace(opened.mask, header={}), reference=opened.case.latest.volumes[opened.sequence])
+        ticket = folder / "ticket.json"
         with atomic_write(ticket) as part:
-            part.write_text(
-                json.dumps({"study": study.uid, "task": asdict(got.task), "lease": asdict(got.lease)}, indent=1), encoding="utf-8"
-            )
-        return {**result, "images": str(study.case_folder(got.task)), "start_mask": str(mask), "ticket": str(ticket)}
+            part.write_text(json.dumps({"study": study.uid, "task": got.task.id, "lease": asdict(got.lease)}, indent=1), encoding="utf-8")
+        return {**result, "images": [str(path) for path in images], "start_mask": str(mask), "ticket": str(ticket)}
+
+
+def _told(task: StudyTask) -> dict[str, Any]:
+    """Return a task for people: without the fingerprint, by which a repeat would be known."""
+    return {name: value for name, value in asdict(task).items() if name != "fingerprint"}
+
+
+def _write_images(opened: OpenTask, folder: Path) -> list[Path]:
+    """Write the images of a task under names that say the sequence alone."""
+    from napari_tumorseg.io.registry import write_image
+
+    several = len(opened.case.timepoints) > 1
+    return [
+        write_image(folder / f"{f'visit-{number}-' if several else ''}{name.replace(' ', '-').replace('/', '-')}.nii.gz", volume)
+        for number, point in enumerate(opened.case.timepoints, 1)
+        for name, volume in point.volumes.items()
+    ]
 
 
 def submit_task(request: SubmitRequest, progress: Progress | None = None) -> dict[str, Any]:
@@ -229,19 +246,20 @@ def submit_task(request: SubmitRequest, progress: Progress | None = None) -> dic
     dict
         ``task``, ``version``, ``facts`` (see `change_facts`) and ``questions`` that are still to be answered.
     """
-    from napari_tumorseg.annotation.study.records import Comment, Lease, StudyTask, Submission
+    from napari_tumorseg.annotation.study.records import Comment, Lease, Submission
     from napari_tumorseg.annotation.study.store import StudyStore
     from napari_tumorseg.core.labels import preset
     from napari_tumorseg.io.registry import read_mask
 
     try:
         ticket = json.loads(request.ticket.read_text(encoding="utf-8"))
-        task, lease, uid = StudyTask(**ticket["task"]), Lease(**ticket["lease"]), ticket["study"]
+        number, lease, uid = int(ticket["task"]), Lease(**ticket["lease"]), ticket["study"]
     except (OSError, ValueError, KeyError, TypeError):
         raise InputError(f"{request.ticket.name} is no ticket of a task.", "Name the file that tumorseg study next wrote.") from None
     with StudyStore.open(request.study, files=request.files) as study:
         if uid != study.uid:
             raise InputError(f"{request.ticket.name} is of another study.", "Submit to its own.")
+        task = study.task(number)
         opened = open_task(study, task, progress)
         reference = opened.case.latest.volumes[opened.sequence]
         mask = read_mask(request.mask, schema=preset(study.protocol.schema), reference=reference)
@@ -261,9 +279,3 @@ def submit_task(request: SubmitRequest, progress: Progress | None = None) -> dic
             "facts": facts,
             "questions": [name for name in receipt.questions if name not in later],
         }
-
-
-def _save(opened: OpenTask, path: Path) -> None:
-    from napari_tumorseg.io.registry import write_mask
-
-    write_mask(path, replace(opened.mask, header={}), reference=opened.case.latest.volumes[opened.sequence])
