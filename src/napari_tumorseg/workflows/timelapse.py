@@ -88,7 +88,7 @@ def export_timelapse(replay: Replay, image: Volume, request: TimelapseRequest, p
         )
     wanted = _chosen(len(replay), max(1, int(request.seconds * request.frames_per_second)))
     painter = _Painter(replay, image, request)
-    with _target(request) as film:
+    with _target(request, painter.colours) as film:
         for n, index in enumerate(wanted):
             progress.update(n / len(wanted), f"Drawing step {index} of {len(replay)}")
             replay.seek(index)
@@ -119,7 +119,7 @@ class _Painter:
         window = display_window(image)
         self._low, self._high = window.low, window.high
         self._inverted = image.modality == "PET"
-        self._colours = _colours(replay.task.schema)
+        self.colours = _colours(replay.task.schema)
         spacing = self._scene.scale_mm
         rows, columns = (self._scene.grid.shape[a] * spacing[a] for a in self._order[1:])
         width = request.width_px + request.width_px % 2
@@ -146,13 +146,16 @@ class _Painter:
         grey = np.asarray(self._image[tuple(where)], np.float32)
         labels = self._scene.to_scene(self._replay.labels)[tuple(where)]
         light = np.clip((np.nan_to_num(grey) - self._low) / max(self._high - self._low, 1e-9), 0.0, 1.0)
-        shown = (1.0 - light if self._inverted else light)[..., None] * 255.0
-        picture = Image.fromarray(np.repeat(shown, 3, axis=-1).astype(np.uint8)).resize(self._size, Image.Resampling.BILINEAR)
+        shown = (255.0 * (1.0 - light if self._inverted else light)).astype(np.uint8)
+        picture = np.asarray(Image.fromarray(shown).resize(self._size, Image.Resampling.BILINEAR))
         mask = np.asarray(Image.fromarray(labels.astype(np.int32)).resize(self._size, Image.Resampling.NEAREST))
-        colours = self._colours[np.minimum(mask, len(self._colours) - 1)]
+        frame = np.repeat(picture[..., None], 3, axis=-1)
         inside = mask > 0
-        alpha = np.where(inside & _edge(mask), 1.0, np.where(inside, _FILL, 0.0))[..., None]
-        return np.asarray(np.asarray(picture) * (1.0 - alpha) + colours * alpha, np.uint8)
+        # Mostly a small part of the picture.
+        colours = self.colours[np.minimum(mask[inside], len(self.colours) - 1)]
+        alpha = np.where(_edge(mask)[inside], np.float32(1.0), np.float32(_FILL))[:, None]
+        frame[inside] = frame[inside] * (1.0 - alpha) + colours * alpha
+        return frame
 
 
 def _edge(mask: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
@@ -170,31 +173,49 @@ def _colours(schema: LabelSchema) -> npt.NDArray[np.float32]:
     return table
 
 
-def _target(request: TimelapseRequest) -> AbstractContextManager[_Writer]:
+def _target(request: TimelapseRequest, colours: npt.NDArray[np.float32]) -> AbstractContextManager[_Writer]:
     match request.path.suffix.lower():
         case ".gif":
-            return _gif(request.path, request.frames_per_second)
+            return _gif(request.path, request.frames_per_second, colours)
         case ".mp4":
             return _mp4(request.path, request.frames_per_second)
     raise InputError(f"{request.path.name} is neither a GIF nor an MP4.", "Choose a name that ends in .gif or .mp4.")
 
 
 class _Gif:
-    def __init__(self) -> None:
+    def __init__(self, palette: Any) -> None:
         self.frames: list[Any] = []
+        self._palette = palette
 
     def add(self, frame: Frame) -> None:
         from PIL import Image
 
-        # 256 colours, chosen for each picture; kept so, because the whole film is in memory until it is written.
-        self.frames.append(Image.fromarray(frame).quantize(256, dither=Image.Dither.NONE))
+        # Kept in 256 colours, because the whole film is in memory until it is written.
+        self.frames.append(Image.fromarray(frame).quantize(palette=self._palette, dither=Image.Dither.NONE))
+
+
+def _palette(colours: npt.NDArray[np.float32]) -> Any:
+    """Return an image whose palette has grey, each label's colour, and grey seen through its fill.
+
+    One for all frames: choosing the best 256 for each takes fifty times as long, and flickers.
+    """
+    from PIL import Image
+
+    labels = [colour for colour in np.unique(colours[1:], axis=0) if np.ptp(colour)]
+    each = min(32, 128 // max(1, len(labels)))
+    greys = np.linspace(0.0, 255.0, 256 - each * len(labels))[:, None].repeat(3, axis=1)
+    fills = [_FILL * colour + (1 - _FILL) * np.linspace(0.0, 255.0, each - 1)[:, None] for colour in labels]
+    table = np.concatenate([greys, *fills, *(colour[None] for colour in labels)])
+    image = Image.new("P", (1, 1))
+    image.putpalette(table.round().astype(np.uint8).ravel().tolist())
+    return image
 
 
 @contextmanager
-def _gif(path: Path, frames_per_second: int) -> Iterator[_Writer]:
+def _gif(path: Path, frames_per_second: int, colours: npt.NDArray[np.float32]) -> Iterator[_Writer]:
     from napari_tumorseg.io.atomic import atomic_write
 
-    film = _Gif()
+    film = _Gif(_palette(colours))
     with atomic_write(path) as part:
         yield film
         first, *rest = film.frames
