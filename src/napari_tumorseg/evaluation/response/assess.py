@@ -194,9 +194,7 @@ class _Follower:
         # A new lesion that has merged with an old one since is still one that was not there at baseline.
         fresh = any(self.line.first[t] > 0 for one in self.line.found[time] for t in one.tracks)
         imaging = overall(target, non_target, fresh)
-        if new:
-            single = [visit[i].lesion.id for i, one in enumerate(self.line.found[time]) if self._is_new(one.tracks) and visit[i].slices < 2]
-            notes += [f"New lesion {number} is seen on one slice only; look at it." for number in single]
+        notes += self._news(time, visit)
         if self.was_clear and visit and imaging != "PD":
             imaging = "PD"
             notes.append("A lesion is there again after complete response.")
@@ -289,6 +287,11 @@ class _Follower:
             rise = 100 * (volumes[-1] / min(volumes[:-1]) - 1)
             notes.append(f"Non-target lesions are {rise:.0f} % larger in volume than at their smallest; is this unequivocal progression?")
         return "Non-CR/Non-PD"
+
+    def _news(self, time: int, visit: Sequence[Measured]) -> list[str]:
+        new = [(min(one.tracks), visit[i]) for i, one in enumerate(self.line.found[time]) if self._is_new(one.tracks)]
+        notes = [f"Not there at baseline: lesion {', '.join(str(track) for track, _ in sorted(new, key=lambda n: n[0]))}."] if new else []
+        return notes + [f"Lesion {track} is seen on one slice only; look at it." for track, one in new if one.slices < 2]
 
     def _joined(self, time: int) -> list[str]:
         notes = []

@@ -98,7 +98,7 @@ def follow(scans: Sequence[Scan | None], rules: MatchRules | None = None) -> Tim
     Returns
     -------
     Timeline
-        Tracks are numbered by size at the baseline, then as they appear.
+        Tracks are numbered in the order of the baseline's lesions, then as they appear, the largest first.
     """
     rules = rules or MatchRules()
     line = Timeline()
@@ -138,7 +138,8 @@ def _matched(scan: Scan, time: int, known: list[_Known], rules: MatchRules, line
                 tracks = frozenset(t for k in mine for t in k.tracks)
                 status: Status = "returned" if gone else change.status
                 found[free[j]] = Found(tracks, status, tuple((k.time, k.place) for k in mine))
-    for i in sorted((i for i, one in enumerate(found) if one is None), key=lambda i: shapes[i].key):
+    fresh = [i for i, one in enumerate(found) if one is None]
+    for i in sorted(fresh, key=lambda i: shapes[i].key) if time else fresh:
         track = len(line.first) + 1
         line.first[track] = time
         found[i] = Found(frozenset({track}), "new" if time else "unchanged")
