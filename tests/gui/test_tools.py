@@ -342,3 +342,43 @@ def test_other_slices_are_corrected_as_the_checked_ones_were(bench, qtbot):
         assert np.array_equal(document.labels[index] == 1, ball[index])
     press(bench, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert (document.labels == 3).any()
+
+
+def test_redrawn_borders_are_carried_to_the_slice_between(bench, qtbot):
+    session = bench.session
+    document = session.active.document
+    before = document.labels.copy()
+    axial = np.flatnonzero(before.any(axis=(1, 2)))
+    assert len(axial) == 3
+    row, column = centre_of(bench)
+    turns = np.linspace(0, 2 * np.pi, 25)
+    circle = [(row + 8 * np.sin(t), column + 8 * np.cos(t)) for t in turns]
+    # The case has slices of 3 mm and pixels of 1 mm; the first and the last slice of the ball are redrawn much wider.
+    place = document.grid.to_index(session.focus.lesion.centroid_mm)
+    for index in axial[[0, 2]]:
+        session.view.crosshair.move(session.view.scene.to_world(document.grid.to_mm((index, *place[1:]))))
+        press(bench, Qt.Key.Key_3, Qt.KeyboardModifier.AltModifier)
+        assert use(bench, qtbot, "reshape", lambda: drag(bench, *circle)) == ["reshape", "done"]
+        assert np.count_nonzero(document.labels[index] == 3) == pytest.approx(np.pi * 64, rel=0.08)
+    assert np.array_equal(document.labels[axial[1]], before[axial[1]])
+    redrawn = document.labels.copy()
+    bench.correct.panel.choose("carry")
+    bench.correct.panel.form.controls["beyond_mm"].value = 0.0
+    with qtbot.waitSignal(session.hand.ended, timeout=20000) as ended:
+        bench.correct.panel.apply.click()
+    assert ended.args == ["carry", "done"]
+    # Half of the change of either neighbour: the discs of the ball's ends are 2.6 mm in radius, that of its middle 4 mm.
+    grown = np.count_nonzero(document.labels[axial[1]] == 3)
+    assert np.count_nonzero(before[axial[1]]) < 55 < 190 < grown < 380
+    for index in set(range(len(before))) - {int(axial[1])}:
+        assert np.array_equal(document.labels[index], redrawn[index])
+    # Carried once, the corrections are settled: there is nothing to carry again.
+    with qtbot.waitSignal(session.hand.ended, timeout=20000) as ended:
+        press(bench, Qt.Key.Key_I, Qt.KeyboardModifier.ShiftModifier)
+    assert ended.args == ["carry", "nothing"]
+    press(bench, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert np.array_equal(document.labels, redrawn)
+    session.set_locked(3, True)
+    press(bench, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    press(bench, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert np.array_equal(document.labels, before)
