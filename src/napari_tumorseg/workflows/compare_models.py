@@ -26,6 +26,8 @@ __all__ = ["CompareRequest", "compare_models"]
 _LOWER_IS_BETTER = ("lesionwise_hd95", "hd95")
 _SCORES = ("lesionwise_dice", "lesionwise_hd95", "dice", "hd95", "nsd")
 _LESION_NSD = "lesionwise_nsd_"
+# With five pairs and no zeros the signed rank test cannot fall below 0.06; percentile intervals are short of their level too.
+_FEW_CASES = 10
 
 
 @dataclass(frozen=True)
@@ -211,24 +213,14 @@ def _by_case(scored: Mapping[str, Mapping[str, Any]], excluded: set[str]) -> dic
 
 
 def _score_names(results: Results) -> list[tuple[str, str]]:
-    """Return the regions and scores that occur, in the order of the profile."""
-    regions = dict.fromkeys(region for of_model in results.values() for result in of_model.values() for region in result["regions"])
-    keys = dict.fromkeys(
-        key
-        for of_model in results.values()
-        for result in of_model.values()
-        for scores in result["regions"].values()
-        for key in flat_scores(scores)
-        if key in _SCORES or key.startswith(_LESION_NSD)
-    )
-    used = [
-        (region, key)
-        for region in regions
-        for key in keys
-        if any(_score(result, region, key) is not None for of_model in results.values() for result in of_model.values())
-    ]
+    """Return the regions and scores that occur, in the order of the profile; regions that are empty everywhere would only tie."""
+    every = [result for of_model in results.values() for result in of_model.values()]
+    regions = [r for r in dict.fromkeys(r for result in every for r in result["regions"]) if not all(_both_empty(x, r) for x in every)]
+    keys = dict.fromkeys(key for result in every for scores in result["regions"].values() for key in flat_scores(scores))
+    wanted = [key for key in keys if key in _SCORES or key.startswith(_LESION_NSD)]
+    used = [(region, key) for region in regions for key in wanted if any(_score(result, region, key) is not None for result in every)]
     if not used:
-        raise InputError("No case has a score: reference and predictions are empty.", "Check the masks.")
+        raise InputError("All masks, of the reference and of all models, are empty.", "Check the masks.")
     return used
 
 
@@ -324,15 +316,16 @@ def _notes(document: Mapping[str, Any]) -> list[str]:
     for row in document["overlap"]:
         if row["cases"]:
             shown = ", ".join(row["cases"][:5]) + (" …" if len(row["cases"]) > 5 else "")
-            left = " (left out)" if document["excluded"] else "; its scores there say nothing about new patients"
-            notes.append(f"{row['model']} was trained on {len(row['cases'])} of the test cases by its {row['source']}: {shown}{left}.")
+            left = "They are left out." if document["excluded"] else "Its scores there say nothing about new patients."
+            notes.append(f"{row['model']} was trained on {len(row['cases'])} of the test cases by {row['source']}: {shown}. {left}")
     if document["training_unknown"]:
         notes.append(f"The training cases of {', '.join(document['training_unknown'])} are not known, so overlap cannot be ruled out.")
     for model in document["models"]:
         if model["missing"]:
-            notes.append(f"{model['name']} has no prediction of {len(model['missing'])} cases; they are rated as the profile says.")
+            rule = document["constants"]["missing_prediction"]
+            notes.append(f"{model['name']} has no prediction of {len(model['missing'])} in {len(document['cases'])} cases: {rule}.")
         if model["unmatched"]:
-            notes.append(f"{len(model['unmatched'])} masks of {model['name']} belong to no reference and were left out.")
-    if len(document["cases"]) < 10:
-        notes.append(f"With {len(document['cases'])} cases the intervals are too narrow and hardly any difference can be told.")
+            notes.append(f"{model['name']} has masks without a reference, which are left out: {', '.join(model['unmatched'][:5])}.")
+    if len(document["cases"]) < _FEW_CASES:
+        notes.append(f"Of fewer than {_FEW_CASES} cases the intervals are too narrow, and hardly any difference can be told.")
     return notes

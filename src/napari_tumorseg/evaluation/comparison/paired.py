@@ -13,6 +13,9 @@ from napari_tumorseg.evaluation.resampling import mean_interval
 
 __all__ = ["holm", "paired_difference", "signed_rank_p"]
 
+# 2^50 ways are counted without rounding in a float64.
+_MOST_EXACT = 50
+
 
 def paired_difference(
     a: npt.ArrayLike, b: npt.ArrayLike, units: Sequence[Hashable] | None = None, confidence: float = 0.95, seed: int = 0
@@ -78,19 +81,35 @@ def paired_difference(
 def signed_rank_p(differences: npt.ArrayLike) -> float:
     """Return the two-sided p value of Wilcoxon's signed rank test (F. Wilcoxon, Biometrics Bull. 1:80, 1945, 10.2307/3001968).
 
-    Zeros are left out; 1 where nothing else is there. Exact up to 50 differences without zeros and ties, SciPy's choice
-    otherwise.
+    Zeros are left out; 1 where nothing else is there. Up to 50 differences the distribution is counted out, ties included;
+    SciPy's, which needs a second for twelve differences with a tie and approximates from fourteen, takes over beyond.
+
+    Parameters
+    ----------
+    differences : array_like
+        Shape (n,), finite; taken as equal, or zero, to 12 decimals.
 
     Examples
     --------
     >>> signed_rank_p([1.0, 2.0, 3.0]), signed_rank_p([0.0, 0.0])
     (0.25, 1.0)
     """
-    from scipy.stats import wilcoxon
+    from scipy.stats import rankdata, wilcoxon
 
-    d = np.asarray(differences, np.float64)
+    d = np.asarray(differences, np.float64).round(12)
     d = d[d != 0]
-    return float(wilcoxon(d).pvalue) if d.size else 1.0
+    if not d.size:
+        return 1.0
+    if d.size > _MOST_EXACT:
+        return float(wilcoxon(d, method="asymptotic").pvalue)
+    # Twice the ranks are whole numbers, also where ties share one.
+    ranks = np.rint(2 * rankdata(np.abs(d))).astype(int)
+    ways = np.zeros(ranks.sum() + 1)
+    ways[0] = 1.0
+    for rank in ranks:
+        ways[rank:] = ways[rank:] + ways[:-rank]
+    seen = int(ranks[d > 0].sum())
+    return min(1.0, 2 * float(min(ways[: seen + 1].sum(), ways[seen:].sum())) / 2.0**d.size)
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
