@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from napari_tumorseg.cli.console import emit, shown_progress
+from napari_tumorseg.cli.study_power import power
 from napari_tumorseg.core.errors import InputError
 
 __all__ = ["study_app"]
@@ -214,6 +215,9 @@ def merge(
 
     document = merge_package(study, package, files)
     emit(document, as_json=as_json, text=document["text"])
+
+
+study_app.command()(power)
 
 
 def _counts(found: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from napari_tumorseg.annotation.study.share import check_disk
 from napari_tumorseg.core.errors import InputError, OutputError, TumorSegError
 
-__all__ = ["FILE", "Database", "is_url", "upgrade"]
+__all__ = ["FILE", "Database", "closed_on_error", "is_url", "upgrade"]
 
 #: Name of the SQLite file in a study's folder.
 FILE = "study.sqlite"
@@ -112,6 +112,16 @@ class Database:
             with Session(connection, expire_on_commit=False) as session, session.begin():
                 yield session
             connection.commit()
+
+
+@contextmanager
+def closed_on_error(database: Database) -> Iterator[None]:
+    """Let go of a database's connections when the block fails."""
+    try:
+        yield
+    except BaseException:
+        database.close()
+        raise
 
 
 def upgrade(connection: sa.Connection, revision: str = "head") -> None:

@@ -19,7 +19,7 @@ from napari_tumorseg.annotation.entries import Clock
 from napari_tumorseg.annotation.study import checks, ending, handout, rows_out, setup, submission, views
 from napari_tumorseg.annotation.study.audit import Problem
 from napari_tumorseg.annotation.study.context import Change, StudyContext, audit_head, study_row
-from napari_tumorseg.annotation.study.database import Database, is_url
+from napari_tumorseg.annotation.study.database import Database, closed_on_error, is_url
 from napari_tumorseg.annotation.study.folder import STUDY_FILE, StudyFolder, write_text
 from napari_tumorseg.annotation.study.plan import Plan
 from napari_tumorseg.annotation.study.protocol import Protocol
@@ -110,16 +110,18 @@ class StudyStore:
             raise InputError(f"The folder {folder} is not empty.", "Choose a new folder for the study.")
         place = StudyFolder(folder, database or StudyFolder(folder).database, files)
         base = Database(place.url, mounts)
-        _make(folder)
-        base.upgrade()
         private = new_key()
-        chosen = Clock() if clock is None else clock
-        context = StudyContext(base, chosen, place.files_path, protocol, uid or uuid.uuid4().hex, title, protocol.schema, seed, package)
-        with context.changing("") as change:
-            if change.session.scalar(sa.select(sa.func.count(StudyRow.id))):
-                raise InputError(f"There is a study in {base.name} already.", "Name an empty database.")
-            change.add(_study_row(context, change, public_key or public_of(private)))
-            change.note("study made", context.uid, protocol=protocol.name, seed=seed)
+        with closed_on_error(base):
+            _make(folder)
+            base.upgrade()
+            context = StudyContext(
+                base, clock or Clock(), place.files_path, protocol, uid or uuid.uuid4().hex, title, protocol.schema, seed, package
+            )
+            with context.changing("") as change:
+                if change.session.scalar(sa.select(sa.func.count(StudyRow.id))):
+                    raise InputError(f"There is a study in {base.name} already.", "Name an empty database.")
+                change.add(_study_row(context, change, public_key or public_of(private)))
+                change.note("study made", context.uid, protocol=protocol.name, seed=seed)
         if not package:
             place.write_key(private)
         write_text(folder / "protocol.toml", protocol.text)
@@ -146,15 +148,15 @@ class StudyStore:
         if folder is not None and not is_url(folder.database) and not (folder.folder / folder.database).is_file():
             raise InputError(f"The study's database {folder.database} is not in {folder.folder}.", "Bring it back, or correct study.toml.")
         base = Database(url, mounts)
-        base.upgrade()
-        with base.read() as session:
-            row = session.scalars(sa.select(StudyRow)).first()
+        with closed_on_error(base):
+            base.upgrade()
+            with base.read() as session:
+                row = session.scalars(sa.select(StudyRow)).first()
             if row is None:
                 raise InputError(f"There is no study in {base.name}.", "Make one with tumorseg study init.")
+            protocol = parse_protocol(row.protocol, "protocol.toml of the study")
         root = files or (folder.files_path if folder is not None else None)
-        protocol = parse_protocol(row.protocol, "protocol.toml of the study")
-        chosen = Clock() if clock is None else clock
-        return cls(StudyContext(base, chosen, root, protocol, row.uid, row.title, row.schema, row.seed, row.package), folder)
+        return cls(StudyContext(base, clock or Clock(), root, protocol, row.uid, row.title, row.schema, row.seed, row.package), folder)
 
     def __enter__(self) -> Self:
         """Return the study."""
