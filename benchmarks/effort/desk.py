@@ -105,6 +105,8 @@ class Desk:
         Where the pointer is.
     likely : dict of int to numpy.ndarray
         By label: how likely it is, as learnt from checked slices; shown as an image to paint with a window on.
+    redrawn : set of tuple
+        Slice, label and whether it was the tumour's border, of the borders that were redrawn.
     """
 
     subject: Subject
@@ -114,6 +116,7 @@ class Desk:
     settings: dict[str, object] = field(default_factory=dict)
     at: tuple[int, int, int] = (0, 0, 0)
     likely: dict[int, npt.NDArray[np.float32]] = field(default_factory=dict)
+    redrawn: set[tuple[int, int, bool]] = field(default_factory=set)
 
     @property
     def truth(self) -> Labels:

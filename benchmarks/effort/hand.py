@@ -31,6 +31,11 @@ class Hand:
         self._click_mm = click_mm
         self._reach_mm = reach_mm
 
+    @property
+    def strays_mm(self) -> float:
+        """How far a drawn line is off on average: the mean of a half-normal distribution."""
+        return self._line_mm * float(np.sqrt(2 / np.pi))
+
     def drawn(self, plane: Bools, spacing_mm: tuple[float, float]) -> Bools:
         """Return what a mask of a slice (y, x) becomes when it is drawn by hand."""
         from scipy import ndimage
@@ -52,6 +57,15 @@ class Hand:
         out = np.zeros_like(plane)
         out[low[0] : high[0], low[1] : high[1]] = ndimage.map_coordinates(cut.astype(np.float32), places, order=1, mode="nearest") > 0.5
         return out
+
+    def traced(self, path: npt.NDArray[np.float64], spacing_mm: tuple[float, float]) -> npt.NDArray[np.float64]:
+        """Return where a line meant to follow `path`, (n, 2) in pixels (y, x), is drawn."""
+        along = np.concatenate([[0.0], np.cumsum(np.hypot(*(np.diff(path, axis=0) * spacing_mm).T))])
+        nodes = np.arange(int(along[-1] / self._reach_mm) + 2) * self._reach_mm
+        steps = self._rng.standard_normal((2, len(nodes)))
+        # Linear interpolation between the nodes leaves two thirds of the variance.
+        moved = [np.interp(along, nodes, step) * np.sqrt(1.5) * self._line_mm / s for step, s in zip(steps, spacing_mm, strict=True)]
+        return np.asarray(path + np.stack(moved, axis=1))
 
     def clicked(
         self, voxel: tuple[int, int, int], shape: tuple[int, int, int], spacing_mm: tuple[float, float, float]

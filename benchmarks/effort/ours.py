@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from effort.desk import Act, Aim, Desk, Setting, click_s, drag_s
 from effort.klm import KEY_S, slider_s
+from effort.redraw import redraws
 from effort.stock import Ground, brush, outlined
 from napari_tumorseg.core.grid import Box, bounding_box
 from napari_tumorseg.core.segmenter import Input, Prompt
@@ -36,6 +37,7 @@ SPHERES_MM = (11.0, 21.0, 41.0)
 def our_acts(desk: Desk, aim: Aim, ground: Ground, z: int, click: ClickSegmenter, reach: dict[str, float]) -> Iterator[Act]:
     """Offer what our tools can do for an error; `reach` says which share of an error a tool mends on average."""
     yield from _lassos(desk, aim, ground, z)
+    yield from redraws(desk, aim, z + aim.box.start[0])
     yield from _window_paint(desk, aim, ground, z, reach)
     yield from _clicks(desk, aim, ground, click, reach)
 
