@@ -109,7 +109,8 @@ def signed_rank_p(differences: npt.ArrayLike) -> float:
     for rank in ranks:
         ways[rank:] = ways[rank:] + ways[:-rank]
     seen = int(ranks[d > 0].sum())
-    return min(1.0, 2 * float(min(ways[: seen + 1].sum(), ways[seen:].sum())) / 2.0**d.size)
+    tail = float(min(ways[: seen + 1].sum(), ways[seen:].sum()) / 2.0**d.size)
+    return min(1.0, 2 * tail)
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
