@@ -19,6 +19,9 @@ libraries="libdbus-1-3 libegl1 libfontconfig1 libgl1 libgl1-mesa-dri libglib2.0-
  libxcb-sync1 libxcb-xfixes0 libxcb-xkb1 libxkbcommon-x11-0 fonts-dejavu-core"
 virtual_display="xvfb xauth"
 validator="dicom3tools"
+database="postgresql"
+# What Debian's packages read before they make a database server of their own; tests name another file.
+clusters=${POSTGRESQL_CREATECLUSTER:-/etc/postgresql-common/createcluster.conf}
 
 say() { printf '%s\n' "$*"; }
 stop() {
@@ -59,7 +62,7 @@ is_debian() { command -v apt-get >/dev/null && command -v dpkg-query >/dev/null;
 install_system_packages() {
     wanted=$libraries
     if [ "$extras" != all ]; then
-        wanted="$wanted $virtual_display $validator"
+        wanted="$wanted $virtual_display $validator $database"
     elif [ -z "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ]; then
         wanted="$wanted $virtual_display"
     fi
@@ -77,6 +80,10 @@ install_system_packages() {
             "  sudo apt-get update && sudo $install" ""
     fi
     say "Installing system packages: ${missing% }"
+    # The tests start a server of their own; none is to run on this machine because of them.
+    case " $missing" in
+        *" $database "*) [ -e "$clusters" ] || { mkdir -p "$(dirname "$clusters")" && say "create_main_cluster = false" >"$clusters"; } ;;
+    esac
     export DEBIAN_FRONTEND=noninteractive
     apt-get update -q || say "The package lists could not be refreshed; trying with those that are here."
     $install || stop "apt-get could not install ${missing% }. Correct what it says above, then run the same command again."

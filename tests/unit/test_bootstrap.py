@@ -41,6 +41,9 @@ class Machine:
         shutil.copy(SCRIPT, self.project / "scripts")
         (self.project / "pyproject.toml").write_text("[project]\n", encoding="utf-8")
         self.log = self.root / "log"
+        self.clusters = self.root / "etc" / "postgresql-common" / "createcluster.conf"
+        # The script may run as root here, and the machine's own file is not to be touched.
+        self.env = {**self.env, "POSTGRESQL_CREATECLUSTER": str(self.clusters)}
         for tool in TOOLS:
             (self.bin / tool).symlink_to(str(shutil.which(tool)))
 
@@ -73,7 +76,7 @@ def machine(tmp_path: Path) -> Machine:
 
 def everything() -> str:
     text = SCRIPT.read_text(encoding="utf-8")
-    lists = (text.split(f'\n{name}="')[1].split('"')[0] for name in ("libraries", "virtual_display", "validator"))
+    lists = (text.split(f'\n{name}="')[1].split('"')[0] for name in ("libraries", "virtual_display", "validator", "database"))
     return " ".join(" ".join(lists).split())
 
 
@@ -191,7 +194,7 @@ def test_on_debian_with_everything_nothing_is_installed(machine: Machine) -> Non
 
 @pytest.mark.parametrize(
     ("display", "extras", "wanted"),
-    [(":0", "all", ""), ("", "all", " xvfb xauth"), (":0", "all,dev", " xvfb xauth dicom3tools")],
+    [(":0", "all", ""), ("", "all", " xvfb xauth"), (":0", "all,dev", " xvfb xauth dicom3tools postgresql")],
 )
 def test_the_virtual_display_is_wanted_only_where_it_is_used(machine: Machine, display: str, extras: str, wanted: str) -> None:
     machine.python()
@@ -199,3 +202,16 @@ def test_the_virtual_display_is_wanted_only_where_it_is_used(machine: Machine, d
     machine.debian(installed=everything().partition(" xvfb")[0].replace("libgl1 ", ""), root=True)
     assert machine.run(extras).returncode == 0
     assert machine.calls("apt-get install") == [f"apt-get install -y --no-install-recommends libgl1{wanted}"]
+
+
+@pytest.mark.parametrize(
+    ("there", "extras", "said"), [("", "all,dev", "create_main_cluster = false\n"), ("", "all", ""), ("x\n", "all,dev", "x\n")]
+)
+def test_no_database_server_is_made_on_the_machine_for_the_tests(machine: Machine, there: str, extras: str, said: str) -> None:
+    machine.python()
+    machine.debian(installed=everything().replace(" postgresql", ""), root=True)
+    if there:
+        machine.clusters.parent.mkdir(parents=True)
+        machine.clusters.write_text(there, encoding="utf-8")
+    assert machine.run(extras).returncode == 0
+    assert (machine.clusters.read_text(encoding="utf-8") if machine.clusters.exists() else "") == said
