@@ -98,6 +98,8 @@ class VisitMask:
         Of the visit.
     registration : dict, optional
         How it was moved, for the record.
+    notes : tuple of str
+        What the user should know.
     """
 
     name: str
@@ -105,6 +107,7 @@ class VisitMask:
     moved: Grid | None = None
     date: dt.date | None = None
     registration: dict[str, Any] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def respond(request: ResponseRequest, progress: Progress | None = None) -> dict[str, Any]:
@@ -138,15 +141,17 @@ def visits_of_case(case: Case, progress: Progress | None = None) -> list[VisitMa
         if versions is None:
             visits.append(VisitMask(name, None, date=point.date))
             continue
+        used, *unused = point.masks
+        notes = (f"{name} has more than one mask; {used} was followed, not {', '.join(unused)}.",) if unused else ()
         if number == 0:
-            visits.append(VisitMask(name, versions[-1], date=point.date))
+            visits.append(VisitMask(name, versions[-1], date=point.date, notes=notes))
             continue
         share = (number / len(case.timepoints), (number + 1) / len(case.timepoints))
         study = align_prior(first, point, progress=progress.part(*share))
         found = study.newest_mask()
         assert found is not None
         record = _record(study.registration, study.sequence, study.notes)
-        visits.append(VisitMask(name, versions[-1], found[1].grid, point.date, record))
+        visits.append(VisitMask(name, versions[-1], found[1].grid, point.date, record, notes))
     return visits
 
 
@@ -227,8 +232,10 @@ def respond_to_visits(
     options, progress = options or ResponseOptions(), progress or Progress()
     entered = _entered(options, len(visits))
     first = visits[0].mask if visits else None
-    if len(visits) < 2 or first is None:
+    if len(visits) < 2:
         raise InputError("A response needs a baseline and at least one follow-up.", "Name the masks in order of time.")
+    if first is None:
+        raise InputError("The first time point has no mask, so that there is no baseline.", "Start with the first scan that was evaluated.")
     region = options.region or _region_of(first.schema)
     scans: list[Scan | None] = []
     measured: list[list[Measured] | None] = []
@@ -275,10 +282,11 @@ def _entered(options: ResponseOptions, count: int) -> list[Entered]:
 
 
 def _warnings(visits: Sequence[VisitMask]) -> list[str]:
+    notes = [note for visit in visits for note in visit.notes]
     schemas = dict.fromkeys(v.mask.schema.name for v in visits if v.mask is not None)
     if len(schemas) < 2:
-        return []
-    return [f"The masks were read with different label schemas ({', '.join(schemas)}), so that their regions may not be the same."]
+        return notes
+    return [*notes, f"The masks were read with different label schemas ({', '.join(schemas)}), so that their regions may not be the same."]
 
 
 def _region_of(schema: LabelSchema) -> str:

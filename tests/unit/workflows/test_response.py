@@ -115,7 +115,7 @@ def test_options_are_used_and_checked() -> None:
             respond_to_visits(visits, options)
     with pytest.raises(InputError, match="baseline"):
         respond_to_visits(visits[:1])
-    with pytest.raises(InputError, match="baseline"):
+    with pytest.raises(InputError, match="first time point has no mask"):
         respond_to_visits([visits[2], visits[0]])
 
 
@@ -157,9 +157,11 @@ def test_a_folder_of_dated_visits_is_registered_and_followed(tmp_path: Path, cap
         affine[0, 3] = shift
         nib.Nifti1Image(image.T, affine).to_filename(folder / "t1c.nii.gz")
         nib.Nifti1Image(_balls(*balls).T, affine).to_filename(folder / "seg.nii.gz")
+    nib.Nifti1Image(_balls().T, affine).to_filename(folder / "tumour_mask.nii.gz")
     assert main(["response", str(tmp_path / "case"), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     first, second = document["timepoints"]
+    assert document["warnings"] == ["2024-03-01 has more than one mask; seg was followed, not tumour_mask."]
     assert (first["date"], second["date"], second["days"]) == ("2024-01-10", "2024-03-01", 51)
     assert second["registration"]["image"] == "T1c"
     assert second["registration"]["offset_mm"] == pytest.approx([-6.0, 0.0, 0.0], abs=0.7)
