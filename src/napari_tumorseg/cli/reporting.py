@@ -22,6 +22,5 @@ def write_report(path: Path | None, section_of: Callable[[Mapping[str, Any]], An
     from napari_tumorseg.workflows.measures import facts_of
     from napari_tumorseg.workflows.report.page import write_page
 
-    section = section_of(document)
-    write_page(path, section.heading, [section], facts_of(document))
+    write_page(path, "Evaluation", [section_of(document)], facts_of(document))
     say(f"Report: {path}")

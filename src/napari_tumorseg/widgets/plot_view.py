@@ -51,6 +51,9 @@ class PlotView(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.canvas)
         self.item = self.canvas.addPlot(row=1, col=0)
+        # pyqtgraph leaves its menus without a parent, and so alive after the window.
+        for menu in (self.item.ctrlMenu, self.item.vb.menu):
+            menu.setParent(self, menu.windowFlags())
         self._legend: Any = None
         self._fill(self.item)
 

@@ -40,8 +40,10 @@ def _percent(share: float | None) -> float | None:
 
 def _lesions(points: Any) -> Table:
     columns = ("time point", "lesion", "status", "volume (mL)", "longest (mm)", "across (mm)", "product (mm²)", "slices")
-    keys = ("id", "status", "volume_ml", "longest_mm", "perpendicular_mm", "product_mm2", "slices")
-    rows = [(point["name"], *(lesion[key] for key in keys)) for point in points for lesion in point["lesions"]]
+    keys = ("status", "volume_ml", "longest_mm", "perpendicular_mm", "product_mm2", "slices")
+    rows = [
+        (point["name"], ", ".join(map(str, lesion["tracks"])), *(lesion[key] for key in keys)) for point in points for lesion in point["lesions"]
+    ]
     return Table("Lesions", columns, tuple(rows))
 
 
