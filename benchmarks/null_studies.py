@@ -13,20 +13,19 @@ import argparse
 import json
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from napari_tumorseg.annotation.study.allocation import allocate, redraw
 from napari_tumorseg.annotation.study.protocol import Protocol
 from napari_tumorseg.annotation.study.protocol_file import load_protocol
-from napari_tumorseg.evaluation.study.randomisation import FEWEST_RATERS, RandomisationTest
+from napari_tumorseg.evaluation.study.randomisation import FEWEST_RATERS, RandomisationTest, Redraw
 from napari_tumorseg.evaluation.study.readings import Readings
 from napari_tumorseg.evaluation.study.simulate import Truth, draw_times
 from napari_tumorseg.evaluation.study.time_model import fit_time
+from napari_tumorseg.workflows.study_design import planned_readings, protocol_redraw
 
 ROOT = Path(__file__).resolve().parents[1]
 SEED = 20261124
@@ -82,25 +81,7 @@ def design(row: Row, protocol: Protocol, seed: int) -> Readings:
     rng = np.random.default_rng(seed)
     cases = [f"C{n:03d}" for n in range(row.cases)]
     counts = dict(zip(cases, np.maximum(1, np.rint(np.exp(rng.normal(np.log(4), 0.8, row.cases)))).tolist(), strict=True))
-    rows = [
-        {"rater": i.rater, "case": i.case, "arm": i.arm, "period": i.period, "order": i.position, "lesions": counts[i.case], "seconds": 1.0}
-        for i in allocate(protocol, cases, [f"R{n}" for n in range(row.raters)], seed)
-    ]
-    return Readings.of(rows, ("scratch", "ai"))
-
-
-def redrawn(readings: Readings, protocol: Protocol, seed: int) -> Callable[[int], np.ndarray]:
-    """Return the protocol's own allocation, to be drawn again for these readings."""
-    pairs = sorted({(readings.cases[c], readings.raters[r]) for r, c in zip(readings.rater, readings.case, strict=True)})
-    places = [
-        (readings.cases[c], readings.raters[r], int(n)) for r, c, n in zip(readings.rater, readings.case, readings.period, strict=True)
-    ]
-
-    def draw(number: int) -> np.ndarray:
-        arms = redraw(protocol, pairs, seed * 1_000_003 + number)
-        return np.array([0.5 if arms[place] == "ai" else -0.5 for place in places])
-
-    return draw
+    return planned_readings(protocol, [f"R{n}" for n in range(row.raters)], counts, seed, ("scratch", "ai"))
 
 
 @dataclass(frozen=True)
@@ -109,7 +90,7 @@ class Prepared:
 
     readings: Readings
     test: RandomisationTest
-    fresh: Callable[[int], np.ndarray]
+    fresh: Redraw
 
 
 def prepare(row: Row) -> list[Prepared]:
@@ -119,8 +100,8 @@ def prepare(row: Row) -> list[Prepared]:
     found = []
     for number in range(DESIGNS):
         readings = design(row, protocol, number)
-        test = RandomisationTest(readings, redrawn(readings, protocol, 1), DRAWS)
-        found.append(Prepared(readings, test, redrawn(readings, protocol, 2)))
+        test = RandomisationTest(readings, protocol_redraw(protocol, readings, 1), DRAWS)
+        found.append(Prepared(readings, test, protocol_redraw(protocol, readings, 2)))
     return found
 
 
@@ -135,7 +116,7 @@ def simulate(row: Row, designs: list[Prepared], saving: float, studies: int, *, 
     widths, errors, began = [], [], time.perf_counter()
     for number in range(studies):
         readings, test = designs[number % DESIGNS].readings, designs[number % DESIGNS].test
-        arm = designs[number % DESIGNS].fresh(number)
+        arm = np.asarray(designs[number % DESIGNS].fresh(number))
         log_s, own = draw_times(readings, truth, rng, arm)
         if row.raters < FEWEST_RATERS and saving == 0:
             # The null hypothesis is about these very raters.

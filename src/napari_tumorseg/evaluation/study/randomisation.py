@@ -67,6 +67,12 @@ class ArmTest:
     raters_random: bool
     draws: int
 
+    def half_width(self, confidence: float = 0.95) -> float:
+        """Return half the width of the t test's interval."""
+        from scipy.special import stdtrit
+
+        return float(stdtrit(self.df, 0.5 + confidence / 2)) * self.se
+
 
 @dataclass(frozen=True, eq=False)
 class _Fitted:
