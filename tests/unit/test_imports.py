@@ -9,7 +9,25 @@ import sys
 import grimp
 import pytest
 
-HEAVY = ("torch", "monai", "SimpleITK", "pydicom", "highdicom", "nibabel", "scipy", "skimage", "cc3d", "napari", "qtpy", "PyQt6", "pooch")
+HEAVY = (
+    "torch",
+    "monai",
+    "SimpleITK",
+    "pydicom",
+    "highdicom",
+    "nibabel",
+    "scipy",
+    "skimage",
+    "cc3d",
+    "napari",
+    "qtpy",
+    "PyQt6",
+    "pooch",
+    "sqlalchemy",
+    "alembic",
+    "cryptography",
+    "pyarrow",
+)
 
 
 def loaded_by(statement: str) -> set[str]:
@@ -26,6 +44,7 @@ def loaded_by(statement: str) -> set[str]:
         "import napari_tumorseg.core.document, napari_tumorseg.core.segmenter",
         "import napari_tumorseg.cli",
         "import napari_tumorseg.catalogue.registry, napari_tumorseg.workflows.segment",
+        "import napari_tumorseg.workflows.study.task, napari_tumorseg.workflows.study.assign, napari_tumorseg.annotation.study.protocol_file",
     ],
 )
 def test_importing_loads_nothing_heavy(statement: str) -> None:

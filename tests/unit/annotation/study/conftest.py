@@ -141,7 +141,7 @@ def _as_owner(command: list[str]) -> list[str]:
     if os.geteuid() != 0:
         return command
     owner = "postgres" if subprocess.run(["id", "postgres"], capture_output=True, check=False).returncode == 0 else "nobody"
-    return ["setpriv", f"--reuid={owner}", "--clear-groups", "--", *command]
+    return ["runuser", "-u", owner, "--", *command]
 
 
 @pytest.fixture(scope="session")
@@ -154,7 +154,7 @@ def postgresql() -> Iterator[str]:
     # Not pytest's own folder: that lies below one that only its user may enter, and a socket's path has 107 characters at most.
     home = Path(tempfile.mkdtemp(prefix="tumorseg-pg-", dir="/tmp"))
     if os.geteuid() == 0:
-        owner = _as_owner(["x"])[1].partition("=")[2]
+        owner = _as_owner([])[2]
         shutil.chown(home, owner)
     data = home / "data"
 
