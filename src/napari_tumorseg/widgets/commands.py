@@ -413,7 +413,7 @@ COMMANDS: tuple[Command, ...] = (
     Command("adaptive_brush", "Paint on what is similar only", "J", adaptive_brush, "Draw"),
     Command("grow", "Grow from a click", "G", grow, "Draw"),
     Command("lasso", "Lasso", "A", lasso, "Draw"),
-    Command("reshape", "Redraw border", "B", reshape, "Draw"),
+    Command("reshape", "Redraw border", "Shift+D", reshape, "Draw"),
     Command("livewire", "Live-wire", "D", livewire, "Draw"),
     Command("interpolate", "Fill between slices", "I", interpolate, "Draw"),
     Command("carry", "Carry corrections between slices", "Shift+I", carry, "Draw"),
