@@ -87,7 +87,7 @@ def test_2026_equals_the_published_lesions(real_data: Callable[[str], Path], met
             expected = known[region]["reference_instances"]
             ours = sorted((r["volume_mm3"], r["matched"], *((r["dice"], r["hd95"]) if r["matched"] else (0, 0))) for r in rows)
             theirs = sorted((r["volume"], bool(r["is_matched"]), r.get("sq_dsc", 0), r.get("sq_hd95", 0)) for r in expected)
-            np.testing.assert_allclose(np.array(ours, float), np.array(theirs, float), rtol=1e-5)
+            np.testing.assert_allclose(np.array(ours, float), np.array(theirs, float), rtol=1e-9, atol=1e-9)
             dsc = known[region]["global_bin_dsc"]
             assert case["regions"][region.upper()]["dice"] == (None if math.isnan(dsc) else pytest.approx(dsc, abs=1e-12))
     # The scores of the whole masks were published in voxels, without the spacing.

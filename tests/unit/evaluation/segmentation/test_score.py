@@ -182,6 +182,16 @@ def test_lesions_around_one_core_are_one_in_2024() -> None:
     assert score_case(single, single, (1, 1, 1), "brats-mets-2024")["regions"]["ET"]["n_tp"] == 2
 
 
+def test_the_core_that_comes_first_along_x_decides() -> None:
+    # A bent lesion touches two cores; each core has one more lesion. (z, y, x): the first core begins at the smaller x.
+    cores = (((12, 8, slice(4, 9)), 1), ((slice(3, 8), 8, 13), 1))
+    bent = (((12, 8, slice(9, 14)), 3), ((slice(8, 13), 8, 13), 3))
+    others = (((12, slice(8, 10), slice(1, 4)), 3), ((slice(0, 3), 8, 13), 3))
+    mask = labels(*cores, *bent, *others)
+    rows = score_case(mask, mask, (1, 1, 1), "brats-mets-2024")["lesions"]
+    assert [row["volume_mm3"] for row in rows if row["region"] == "ET"] == [9 + 6, 3]
+
+
 def test_a_lesion_of_one_voxel_is_too_small_to_count_but_uses_up_its_prediction() -> None:
     speck = labels(((5, 5, 5), 3))
     scores = score_case(speck, speck, (1, 1, 1), "brats-mets-2023")["regions"]["ET"]
