@@ -266,7 +266,8 @@ def coverage_of(views: Iterable[View], frame: SceneFrame, *, least_s: float = 0.
     seen = np.zeros(cells, np.bool_)
     seconds, shares = [], []
     for axis in range(3):
-        seconds.append(np.bincount([v.index for v in by_axis[axis]], [v.length_s for v in by_axis[axis]], frame.shape[axis]))
+        indices, lengths = np.array([v.index for v in by_axis[axis]], np.intp), np.array([v.length_s for v in by_axis[axis]])
+        seconds.append(np.bincount(indices, lengths, frame.shape[axis]).astype(np.float64))
         there = _seen_across(axis, [v for v in by_axis[axis] if v.zoom >= least_zoom], cells, block, least_s)
         shares.append(float(there.mean()))
         seen |= there

@@ -243,8 +243,8 @@ class _Problem:
         M, _ = self._inverse(gammas)
         P, _ = self._without_fixed(M)
         sigma2 = float(P[-1, -1]) / (self.n - p)
-        phi = np.linalg.inv(M[x, x]) * sigma2
-        beta = np.linalg.solve(M[x, x], M[x, -1])
+        phi = np.asarray(np.linalg.inv(M[x, x]) * sigma2, np.float64)
+        beta = np.asarray(np.linalg.solve(M[x, x], M[x, -1]), np.float64)
         there = [i for i, g in enumerate(gammas) if g > 0]
         theta = np.array([*(gammas[there] * sigma2), sigma2])
         # Everything below is for V = sum theta_i G_i, hence divided by sigma2 once for each inverse of V.
@@ -259,7 +259,7 @@ class _Problem:
         slopes.append((M[x, x] / sigma2 - sum((t * s for t, s in zip(theta[:-1], slopes, strict=True)), np.zeros((p, p)))) / theta[-1])
         Q = [[XZ[i] @ ZZ[i][j] @ XZ[j].T for j in range(len(there))] for i in range(len(there))]
         full = _completed_blocks(Q, slopes, theta)
-        W = np.linalg.pinv(information)
+        W = np.asarray(np.linalg.pinv(information), np.float64)
         middle = np.zeros((p, p))
         for i in range(len(theta)):
             for j in range(len(theta)):
