@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ import numpy as np
 
 from napari_tumorseg.core.case import MaskVersion
 from napari_tumorseg.core.errors import InputError
+from napari_tumorseg.core.grid import Box, bounding_box
 from napari_tumorseg.core.jobs import Progress
 from napari_tumorseg.evaluation.agreement.icc import intraclass
 from napari_tumorseg.evaluation.raters.krippendorff import Scale
 from napari_tumorseg.evaluation.raters.masks import compare_masks, summarise
+from napari_tumorseg.io.arrays import present_values
 from napari_tumorseg.io.table import Table, is_missing, read_table
 from napari_tumorseg.workflows.rater_consensus import write_consensus
 from napari_tumorseg.workflows.rater_readings import Reading, pairs_of, readings_of_folder, readings_of_table
@@ -193,9 +196,12 @@ def _compare_case(
     group: Sequence[Reading], masks: Sequence[MaskVersion], request: RatersRequest
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     grid = masks[0].grid
-    values = sorted({int(value) for mask in masks for value in np.unique(mask.labels)} - {0})
+    # Outside the box around everything that was drawn there is nothing to compare.
+    boxes = [box for box in (bounding_box(mask.labels) for mask in masks) if box is not None]
+    slices = reduce(Box.union, boxes).slices if boxes else Box((0, 0, 0), (1, 1, 1)).slices
+    of = {reading.who: np.ascontiguousarray(mask.labels[slices]) for reading, mask in zip(group, masks, strict=True)}
+    values = sorted({value for mask in of.values() for value in present_values(mask)})
     labels = {ANY: 0, **({str(value): value for value in values} if len(values) > 1 else {})}
-    of = {reading.who: mask.labels for reading, mask in zip(group, masks, strict=True)}
     rows, volumes = [], []
     for label, value in labels.items():
         inside = {who: (mask == value if value else mask != 0) for who, mask in of.items()}

@@ -162,9 +162,10 @@ def staple(masks: Sequence[Labels]) -> Consensus:
     True
     """
     checked = _checked(masks)
-    values = sorted({int(v) for mask in checked for v in np.unique(mask)} - {0})
+    empty, box = _room(checked)
+    values = sorted({int(v) for mask in checked for v in np.unique(mask[box.slices])} - {0})
     if not values:
-        return Consensus(np.zeros(checked[0].shape, np.result_type(*checked)))
+        return Consensus(empty)
     return _staple_binary(checked, values[0]) if len(values) == 1 else _staple_labels(checked, values)
 
 
@@ -222,7 +223,7 @@ def _room(masks: list[Labels]) -> tuple[Labels, Box]:
     """Return an empty mask, and the box that all masks are empty outside of."""
     box: Box | None = None
     for mask in masks:
-        own = bounding_box(mask != 0)
+        own = bounding_box(mask)
         if own is not None:
             box = own if box is None else box.union(own)
     return np.zeros(masks[0].shape, np.result_type(*masks)), box or Box((0, 0, 0), (0, 0, 0))
