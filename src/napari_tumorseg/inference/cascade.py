@@ -27,6 +27,7 @@ from napari_tumorseg.core.jobs import CancelToken, Progress
 from napari_tumorseg.core.labels import remap_values
 from napari_tumorseg.core.segmenter import Input, Prediction, SegmenterSpec
 from napari_tumorseg.core.settings import Settings
+from napari_tumorseg.core.wording import ml_text
 from napari_tumorseg.inference.memory import is_out_of_memory
 from napari_tumorseg.inference.planes import PLANES, Plane, plane_probability
 from napari_tumorseg.inference.postprocess import close, fuse_nested, keep_larger_than, keep_largest_two
@@ -308,7 +309,7 @@ class Brats17Cascade:
         dropped = int(np.count_nonzero(raw & ~whole))
         if dropped:
             limit = self._min_whole / 1000
-            notes.append(f"Parts of {limit:.2g} mL or less were left out, as the model's authors did: {dropped / 1000:.2g} mL in all.")
+            notes.append(f"Parts of {limit:.2g} mL or less were left out, as the model's authors did: {ml_text(dropped / 1000)} mL in all.")
         return tuple(notes)
 
     def _mean_of_planes(self, stage: Stage, image: Floats, networks: _Networks, progress: Progress) -> Floats:

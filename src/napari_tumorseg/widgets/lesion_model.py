@@ -10,9 +10,10 @@ from qtpy.QtCore import QAbstractTableModel, QModelIndex, QSortFilterProxyModel,
 from napari_tumorseg.annotation.review import LesionStatus
 from napari_tumorseg.core.labels import LabelSchema
 from napari_tumorseg.core.lesion import Lesion
+from napari_tumorseg.core.wording import ml_text
 from napari_tumorseg.workflows.lesion_report import LesionEntry
 
-__all__ = ["COLUMNS", "SORT", "LesionFilter", "LesionModel", "volume_text"]
+__all__ = ["COLUMNS", "SORT", "LesionFilter", "LesionModel"]
 
 #: Title, tooltip, whether it holds numbers.
 COLUMNS: tuple[tuple[str, str, bool], ...] = (
@@ -124,7 +125,7 @@ class LesionModel(QAbstractTableModel):
             (list(LesionStatus).index(entry.status), entry.status.text),
             (lesion.id, str(lesion.id)),
             (", ".join(lesion.labels_mm3), ", ".join(self._parts(lesion))),
-            (lesion.volume_mm3, volume_text(lesion.volume_mm3)),
+            (lesion.volume_mm3, ml_text(lesion.volume_mm3 / 1000)),
             (sizes.longest_mm, f"{sizes.longest_mm:.1f}"),
             (sizes.perpendicular_mm, f"{sizes.perpendicular_mm:.1f}"),
             (sizes.product_mm2, f"{sizes.product_mm2:.0f}" if sizes.product_mm2 >= 10 else f"{sizes.product_mm2:.1f}"),
@@ -134,7 +135,7 @@ class LesionModel(QAbstractTableModel):
 
     def _parts(self, lesion: Lesion, title: bool = False) -> list[str]:
         names = {label.name: label.title for label in self._schema.labels} if title and self._schema is not None else {}
-        return [f"{names.get(name, name)} {volume_text(volume)}{' mL' if title else ''}" for name, volume in lesion.labels_mm3.items()]
+        return [f"{names.get(name, name)} {ml_text(volume / 1000)}{' mL' if title else ''}" for name, volume in lesion.labels_mm3.items()]
 
 
 class LesionFilter(QSortFilterProxyModel):
@@ -173,12 +174,6 @@ class LesionFilter(QSortFilterProxyModel):
         """Return the lesions' numbers from top to bottom."""
         rows = (self.mapToSource(self.index(row, 0)).row() for row in range(self.rowCount()))
         return [self._entries.entries[row].lesion.id for row in rows]
-
-
-def volume_text(volume_mm3: float) -> str:
-    """Return a volume in mL with two significant places, as the user reads it."""
-    value = volume_mm3 / 1000
-    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
 
 
 def _along(value: float, positive: str, negative: str) -> str:

@@ -23,7 +23,8 @@ from qtpy.QtWidgets import (
 from napari_tumorseg.annotation.review import LesionStatus
 from napari_tumorseg.core.labels import LabelSchema
 from napari_tumorseg.core.lesion import Lesion
-from napari_tumorseg.widgets.lesion_model import COLUMNS, LesionFilter, LesionModel, volume_text
+from napari_tumorseg.core.wording import ml_text
+from napari_tumorseg.widgets.lesion_model import COLUMNS, LesionFilter, LesionModel
 from napari_tumorseg.widgets.parts import button
 from napari_tumorseg.widgets.session import Session
 from napari_tumorseg.workflows.lesion_report import LesionEntry, total_text, write_lesions
@@ -161,7 +162,7 @@ class LesionTable(QWidget):
         self._top.setVisible(there)
         self.table.setVisible(there)
         if active is not None:
-            volumes = ", ".join(f"{name} {volume_text(1000 * v)} mL" for name, v in self._session.lesions.regions_ml.items() if v)
+            volumes = ", ".join(f"{name} {ml_text(v)} mL" for name, v in self._session.lesions.regions_ml.items() if v)
             text = f"{active.name}: {total_text(entries)}{'. ' + volumes if volumes else ''}"
             self.totals.setText(text)
             self.totals.setToolTip(text)

@@ -16,6 +16,7 @@ from napari_tumorseg.core.document import Change, MaskDocument
 from napari_tumorseg.core.grid import Box
 from napari_tumorseg.core.jobs import Progress
 from napari_tumorseg.core.lesion import Lesion, LesionChanges
+from napari_tumorseg.core.wording import ml_text
 from napari_tumorseg.evaluation.lesion_index import LesionIndex
 from napari_tumorseg.evaluation.lesion_units import LesionView
 from napari_tumorseg.widgets.jobs import Job, JobRunner
@@ -170,7 +171,7 @@ class LesionTracker(QObject):
         value = int(found.document.labels[voxel])
         schema = found.document.schema
         name = schema.label(value).title if value in schema.values else ""
-        told = [f"Lesion {lesion.id}, {lesion.region} {lesion.volume_mm3 / 1000:.2g} mL", *([name] if name else [])]
+        told = [f"Lesion {lesion.id}, {lesion.region} {ml_text(lesion.volume_mm3 / 1000)} mL", *([name] if name else [])]
         told += [f"{lesion.diameters.longest_mm:.1f} mm across", ledger.sheet.status(lesion.id).value]
         return ", ".join(told)
 

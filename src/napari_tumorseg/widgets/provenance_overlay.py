@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
 
 from napari_tumorseg.annotation.provenance import OriginClass
 from napari_tumorseg.core.grid import Box
+from napari_tumorseg.core.wording import ml_text
 from napari_tumorseg.widgets.masks import OpenMask
 from napari_tumorseg.widgets.parts import note, toggle
 from napari_tumorseg.widgets.replay_layer import ReadOnlyLabels
@@ -83,11 +84,11 @@ class ProvenanceOverlay(QObject):
 
     @property
     def text(self) -> str:
-        """Volumes by origin, e.g. "AI 53.1 mL, changed 0.40, added 1.2, removed 0.10 mL"; "" without a mask."""
+        """Volumes by origin, e.g. "AI 53.1 mL, changed 0.40, added 1.20, removed 0.10 mL"; "" without a mask."""
         if self._mask is None:
             return ""
         ml = self._mask.provenance.counts().ml
-        ai, changed, added, removed = (_number(ml[name]) for name in ("ai", "changed", "added", "removed"))
+        ai, changed, added, removed = (ml_text(ml[name]) for name in ("ai", "changed", "added", "removed"))
         return f"AI {ai} mL, changed {changed}, added {added}, removed {removed} mL"
 
     # -- what the user does
@@ -185,18 +186,3 @@ class ProvenanceBar(QWidget):
 def _sign(origin: OriginClass) -> str:
     # Black would not be seen on napari's dark theme; a hollow square stands for what is no longer there.
     return "□" if origin is OriginClass.REMOVED else f'<span style="color:{ORIGIN_COLOURS[origin]}">■</span>'
-
-
-def _number(ml: float) -> str:
-    """Return a volume in mL as a person reads it: two decimals below 1, one from there on.
-
-    Examples
-    --------
-    >>> [_number(v) for v in (53.14, 1.2, 0.4, 0.004, 0.0)]
-    ['53.1', '1.2', '0.40', '<0.01', '0']
-    """
-    if not ml:
-        return "0"
-    if round(ml, 2) < 0.01:
-        return "<0.01"
-    return f"{ml:.2f}" if round(ml, 2) < 1 else f"{ml:.1f}"

@@ -9,6 +9,7 @@ from qtpy.QtWidgets import QComboBox, QLabel
 
 from napari_tumorseg.core.errors import TumorSegError
 from napari_tumorseg.core.segmenter import SegmenterSpec
+from napari_tumorseg.core.wording import ml_text
 from napari_tumorseg.widgets.forms import RequestForm
 from napari_tumorseg.widgets.parts import More, button, note
 from napari_tumorseg.widgets.steps import Step
@@ -149,7 +150,7 @@ class SegmentStep(Step):
     def _on_segmented(self, result: SegmentResult) -> None:
         seconds = result.seconds.get("total", 0.0)
         self.set_state(f"✓ done, {seconds:.0f} s")
-        volumes = ", ".join(f"{name} {volume:.2g} mL" for name, volume in result.regions_ml.items() if volume)
+        volumes = ", ".join(f"{name} {ml_text(volume)} mL" for name, volume in result.regions_ml.items() if volume)
         count = len(result.lesions)
         found = f"{count} lesion{'' if count == 1 else 's'} in {seconds:.0f} s on {result.prediction.device}"
         text = f"{found}. {volumes or 'No tumour was found.'}"
