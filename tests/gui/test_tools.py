@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+import threading
+from importlib.resources import files
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from qtpy.QtCore import QEvent, Qt
+from qtpy.QtWidgets import QApplication
 from scipy import ndimage
 
 from napari_tumorseg.annotation.entries import EntryKind
@@ -14,6 +19,7 @@ from napari_tumorseg.annotation.review import LesionStatus
 from napari_tumorseg.core.document import Origin, PatchSource
 from napari_tumorseg.core.grid import Box
 from napari_tumorseg.widgets.diameter_lines import DiameterLines
+from napari_tumorseg.widgets.napari_adapter import main_window
 from napari_tumorseg.widgets.outline_preview import OutlinePreview
 
 from .conftest import click, drag, mouse, press
@@ -382,3 +388,65 @@ def test_redrawn_borders_are_carried_to_the_slice_between(bench, qtbot):
     press(bench, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     press(bench, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert np.array_equal(document.labels, before)
+
+
+def hold(hand, monkeypatch):
+    """Make every tool wait inside its job; return the event that lets it go on."""
+    started, go_on = threading.Event(), threading.Event()
+
+    def slow(request, scope, progress):
+        started.set()
+        while not go_on.wait(0.005):
+            progress.check()
+        return
+
+    monkeypatch.setattr("napari_tumorseg.widgets.tool_hand.draft_of", slow)
+    hand.use("margin")
+    assert started.wait(20)
+    return go_on
+
+
+def test_the_window_shows_that_a_tool_runs_and_nothing_outlives_it(bench, qtbot, monkeypatch):
+    hand, window = bench.session.hand, main_window(bench.viewer)
+    go_on = hold(hand, monkeypatch)
+    assert window.cursor().shape() == Qt.CursorShape.BusyCursor
+    assert QApplication.overrideCursor() is None
+    with qtbot.waitSignal(hand.ended, timeout=20000) as ended:
+        go_on.set()
+    assert ended.args == ["margin", "nothing"]
+    assert window.cursor().shape() == Qt.CursorShape.ArrowCursor
+
+
+def test_closing_the_window_while_a_tool_runs_leaves_no_busy_cursor(bench, monkeypatch):
+    hold(bench.session.hand, monkeypatch)
+    bench.viewer.close()
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    QApplication.processEvents()
+    assert QApplication.overrideCursor() is None
+
+
+def test_a_model_that_is_added_while_the_window_is_open_is_listed(bench):
+    hand, panel = bench.session.hand, bench.correct.panel
+    kept = hand.named("click-lesion:point")
+    shipped = Path(str(files("napari_tumorseg"))) / "models" / "click-lesion"
+    added = bench.session.settings.model_dirs[0] / "click-other"
+    panel.choose("margin")
+    shutil.copytree(shipped, added)
+    try:
+        card = added / "model.toml"
+        card.write_text(card.read_text(encoding="utf-8").replace('name = "click-lesion"', 'name = "click-other"'), encoding="utf-8")
+        assert panel.choice.findData("click-other:point") < 0
+        panel.choice.showPopup()
+        panel.choice.hidePopup()
+        assert panel.choice.findData("click-other:point") >= 0
+        assert panel.choice.currentData() == panel.tool.name == "margin"
+        # What was loaded already stays so.
+        assert hand.named("click-lesion:point") is kept
+        panel.choose("click-other:point")
+        assert hand.tool is not None
+    finally:
+        shutil.rmtree(added)
+    panel.choice.showPopup()
+    panel.choice.hidePopup()
+    assert hand.tool is None
+    assert panel.choice.findData("click-other:point") < 0

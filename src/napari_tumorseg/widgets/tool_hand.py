@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+from qtpy.compat import isalive
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtGui import QCursor
-from qtpy.QtWidgets import QApplication
 
 from napari_tumorseg.catalogue.registry import Catalogue
 from napari_tumorseg.core.grid import Box
 from napari_tumorseg.core.jobs import Progress
+from napari_tumorseg.core.segmenter import SegmenterSpec
 from napari_tumorseg.editing.scope import Draft, Target
 from napari_tumorseg.editing.tools import TOOLS, Tool, tool
 from napari_tumorseg.widgets.jobs import Job
 from napari_tumorseg.widgets.mask_layer import MaskLayer
+from napari_tumorseg.widgets.napari_adapter import main_window
 from napari_tumorseg.widgets.tool_pointer import Pointer
 from napari_tumorseg.widgets.wire import Wire
 from napari_tumorseg.workflows.correct import CorrectRequest, before_corrections, draft_of, scope_of, write_draft
@@ -42,6 +43,8 @@ class ToolHand(QObject):
     -------
     changed()
         Another tool is in hand, or none, or its settings are others.
+    listed()
+        There are other tools, because a model was added or taken away.
     started(str), ended(str, str)
         Title of the tool that runs; its name and "done", "nothing", "failed" or "cancelled".
     drawing(object)
@@ -54,6 +57,7 @@ class ToolHand(QObject):
     """
 
     changed = Signal()
+    listed = Signal()
     started = Signal(str)
     ended = Signal(str, str)
     drawing = Signal(object)
@@ -69,19 +73,29 @@ class ToolHand(QObject):
         self.views: Callable[[], list[MaskLayer]] = self._own_view
         session.masks_changed.connect(self.put_down)
         session.case_changed.connect(self.put_down)
+        self._catalogue = Catalogue(session.settings)
+        self._prompted: dict[str, tuple[SegmenterSpec, tuple[Tool, ...]]] = {}
+        self._learn = learn_tool(session.checked.known)
+        self._look()
+        # Models are added by the command line while the window is open.
+        session.case_changed.connect(self.look_for_models)
 
     @property
     def busy(self) -> bool:
         """Whether a tool is running."""
         return self._job is not None
 
-    @cached_property
+    @property
     def tools(self) -> tuple[Tool, ...]:
         """The tools that are listed: segmenters that take prompts, then the table; gates belong to the brush."""
-        catalogue = Catalogue(self._session.settings)
-        prompted = [catalogue.spec(name) for name in catalogue.names() if catalogue.state(name).ready]
-        found = [prompt_tools(spec, lambda n=spec.name: catalogue.load(n)) for spec in prompted if spec.prompts]  # type: ignore[misc]
-        return (*(entry for group in found for entry in group), learn_tool(self._session.checked.known), *_LISTED)
+        return (*(entry for _, group in self._prompted.values() for entry in group), self._learn, *_LISTED)
+
+    def look_for_models(self) -> None:
+        """List the models that the catalogue has now."""
+        if self._look():
+            self.listed.emit()
+            if self.tool is not None and self.tool not in self.tools:
+                self.put_down()
 
     def named(self, name: str) -> Tool:
         """Return a tool by name; raise `InputError` when there is none."""
@@ -174,10 +188,13 @@ class ToolHand(QObject):
 
             def finished() -> None:
                 self._job = None
-                QApplication.restoreOverrideCursor()
+                if isalive(window):
+                    window.unsetCursor()
                 self.ended.emit(chosen.name, outcome[0])
 
-            QApplication.setOverrideCursor(QCursor(Qt.CursorShape.BusyCursor))
+            # Not the application's cursor: it would stay as it is where the window is closed meanwhile.
+            window = main_window(session.viewer)
+            window.setCursor(QCursor(Qt.CursorShape.BusyCursor))
             self.started.emit(chosen.title)
             self._job = session.runner.start("tool", work, done=done, failed=failed, finished=finished)
 
@@ -194,6 +211,19 @@ class ToolHand(QObject):
         return Target(voxel=(z, y, x), axis=scene.move.order[hidden])
 
     # -- inside
+
+    def _look(self) -> bool:
+        """Read the catalogue; return whether other models take prompts now. A model that is as it was stays loaded."""
+        specs = (self._catalogue.spec(name) for name in self._catalogue.names() if self._catalogue.state(name).ready)
+        before, self._prompted = self._prompted, {}
+        for spec in specs:
+            if spec.prompts:
+                known = before.get(spec.name)
+                self._prompted[spec.name] = known if known is not None and known[0] == spec else (spec, self._tools_of(spec))
+        return self._prompted != before
+
+    def _tools_of(self, spec: SegmenterSpec) -> tuple[Tool, ...]:
+        return prompt_tools(spec, lambda: self._catalogue.load(spec.name))
 
     def _own_view(self) -> list[MaskLayer]:
         active = self._session.active

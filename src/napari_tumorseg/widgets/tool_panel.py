@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_tumorseg.editing.tools import Tool
@@ -19,6 +20,17 @@ _HOW = {
 }
 
 
+class _Choice(QComboBox):
+    """A list that says that it is about to be opened, so that it can be brought up to date."""
+
+    opened = Signal()
+
+    def showPopup(self) -> None:  # noqa: N802
+        """Open the list."""
+        self.opened.emit()
+        super().showPopup()
+
+
 class ToolPanel(QWidget):
     """A list of tools, a form made from the settings of the chosen one, and a button.
 
@@ -32,14 +44,14 @@ class ToolPanel(QWidget):
         super().__init__()
         self._hand = hand
         self._form: RequestForm[Any] | None = None
-        self.choice = QComboBox()
+        self.choice = _Choice()
         self.choice.setAccessibleName("Tool")
         self.choice.setToolTip("What to change the mask with; the lesion in focus is changed where one is chosen in the table")
         self.choice.setMaxVisibleItems(24)
         self.choice.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.choice.setMinimumContentsLength(12)
-        for tool in hand.tools:
-            self.choice.addItem(tool.title, tool.name)
+        self.choice.opened.connect(hand.look_for_models)
+        self._list()
         self.choice.activated.connect(self._on_choice)
         self.tip = note(name="What the tool does")
         self.apply = button("Apply", "Use the tool on the lesion in focus, or on the whole mask", self._on_apply, primary=True)
@@ -57,6 +69,7 @@ class ToolPanel(QWidget):
         self._layout.addLayout(row)
         self._layout.addWidget(self.tip)
         hand.changed.connect(self._on_hand)
+        hand.listed.connect(self._on_listed)
         hand.started.connect(lambda _title: self._enable())
         hand.ended.connect(lambda _name, _outcome: self._enable())
         self._show(self.tool)
@@ -76,6 +89,17 @@ class ToolPanel(QWidget):
         """Choose a tool by name, as the user would."""
         self.choice.setCurrentIndex(self.choice.findData(name))
         self._on_choice()
+
+    def _list(self) -> None:
+        self.choice.clear()
+        for tool in self._hand.tools:
+            self.choice.addItem(tool.title, tool.name)
+
+    def _on_listed(self) -> None:
+        chosen = self.choice.currentData()
+        self._list()
+        self.choice.setCurrentIndex(max(0, self.choice.findData(chosen)))
+        self._show(self.tool)
 
     def _on_choice(self, _index: int = 0) -> None:
         self._show(self.tool)
