@@ -11,20 +11,19 @@ it can be; one line says so. Nothing is raised into the painting.
 
 from __future__ import annotations
 
-import itertools
 import logging
 import sqlite3
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from napari_tumorseg.annotation.checkpoints import Capture
-from napari_tumorseg.annotation.entries import Clock, Entry, EntryKind, of_interactions, of_patch, to_json
+from napari_tumorseg.annotation.entries import Clock, Entry, EntryKind, of_patch, to_json
+from napari_tumorseg.annotation.journal_queue import Act, JournalQueue, Last
 from napari_tumorseg.annotation.live_file import LiveFile, why
 from napari_tumorseg.annotation.local_disk import refuse_network
 from napari_tumorseg.annotation.store import Store
@@ -45,8 +44,6 @@ _WAIT_S = 0.1
 _TICK_S = 1.0
 _SETTLE_S = 5.0
 _SAY_AGAIN_S = 300.0
-# About an hour of pointer moves; changes of the mask are never dropped.
-_MOST_EVENTS = 50_000
 _CHECKPOINT_PATCHES = 1000
 _CHECKPOINT_BYTES = 8 << 20
 
@@ -57,19 +54,6 @@ class JournalState(StrEnum):
     SAVED = "All changes saved"
     SAVING = "Saving"
     MEMORY = "Not saved: working in memory"
-
-
-class _Event(NamedTuple):
-    mono_ns: int
-    wall_us: int
-    kind: str
-    data: Mapping[str, Any]
-
-
-class _Last(NamedTuple):
-    """The entry that nothing follows, not even a checkpoint that was asked for before it."""
-
-    entry: Entry
 
 
 class Journal:
@@ -137,21 +121,7 @@ class Journal:
         self._told = told
         self._retry_s = retry_s
         self._wait_s = wait_s
-        self._pending: deque[Any] = deque([Capture(document)])
-        self._events = 0
-        self._dropped = 0
-        # Items of the queue are counted without the checkpoints, which others may overtake.
-        self._captures = 1
-        self._put = 0
-        self._written = 0
-        self._urgent = False
-        self._quiet = False
-        self._closing = False
-        self._failing = ""
-        self._late = 0
-        self._lock = threading.Lock()
-        self._wake = threading.Condition(self._lock)
-        self._caught_up = threading.Condition(self._lock)
+        self._queue = JournalQueue(Capture(document))
         self._people: set[str] = set()
         self._since_patches = 0
         self._since_bytes = 0
@@ -172,14 +142,14 @@ class Journal:
     @property
     def state(self) -> JournalState:
         """How the record is at this moment."""
-        if self._failing:
+        if self._queue.failing:
             return JournalState.MEMORY
-        return JournalState.SAVED if self._complete else JournalState.SAVING
+        return JournalState.SAVED if self._queue.complete else JournalState.SAVING
 
     @property
     def failing(self) -> str:
         """Why nothing can be written, in two words, e.g. "disk full"; "" while all is well."""
-        return self._failing
+        return self._queue.failing
 
     @property
     def alive(self) -> bool:
@@ -188,7 +158,7 @@ class Journal:
 
     def record(self, patch: Patch, revision: int) -> int:
         """Put a change of the mask into the queue and return its number there."""
-        return self._add(of_patch(patch, revision, *self._now()))
+        return self._queue.put(of_patch(patch, revision, *self._now()))
 
     def status(self, **facts: Any) -> int:
         """Record a state: locks, review, or what else the caller names."""
@@ -208,12 +178,7 @@ class Journal:
             self._note(kind, person, facts)
             return
         mono, wall = self._now()
-        with self._lock:
-            self._put += 1
-            self._pending.append(Entry(kind, mono, wall, person=person, payload=to_json(facts)))
-            if self._quiet:
-                self._quiet = False
-                self._wake.notify()
+        self._queue.put_soon(Entry(kind, mono, wall, person=person, payload=to_json(facts)))
 
     def person(self, name: str, **facts: Any) -> int:
         """Record who works, and what is known of them (role, expertise)."""
@@ -225,93 +190,48 @@ class Journal:
         Cheap enough for every move of the pointer: many go to the disk as one entry, within about a
         second or with the next change of the mask.
         """
-        mono = self._clock.mono_ns()
-        with self._lock:
-            if self._events >= _MOST_EVENTS:
-                self._dropped += 1
-                return
-            self._events += 1
-            self._put += 1
-            self._pending.append(_Event(mono, self._clock.wall_ns() // 1000, kind, data))
-            if self._quiet:
-                self._quiet = False
-                self._wake.notify()
+        self._queue.put_soon(Act(*self._now(), kind, data))
 
     def wait_for(self, number: int) -> bool:
         """Wait until what has that number in the queue is written; return whether it is.
 
         Returns at once while writing fails. When the time is over before it is written, nobody waits again until it is.
         """
-        if self._written >= number:
-            return True
-        with self._lock:
-            if self._failing or self._written < self._late or not self._thread.is_alive():
-                return self._written >= number
-            done = self._caught_up.wait_for(lambda: self._written >= number or bool(self._failing), self._wait_s)
-            self._late = 0 if done else number
-            return self._written >= number
+        return self._queue.wait_for(number, self._wait_s, self._thread.is_alive)
 
     def flush(self, timeout_s: float = 10.0) -> bool:
         """Wait until everything so far is written; return whether it is."""
-        with self._lock:
-            number = self._put
-            self._urgent = True
-            self._wake.notify()
-
-            def there() -> bool:
-                return self._written >= number and not self._captures
-
-            self._caught_up.wait_for(lambda: there() or bool(self._failing), timeout_s)
-            return there()
+        return self._queue.flush(timeout_s)
 
     def ask(self, question: Callable[[Store], _T]) -> Future[_T]:
         """Have a function called with the open file, after everything before it is written; return its future result."""
         future: Future[_T] = Future()
-        self._add((question, future))
+        self._queue.put((question, future))
         return future
 
     def close(self, timeout_s: float = 20.0, **facts: Any) -> bool:
         """Write what is left, and leave one file behind; return whether all of it is there."""
-        if not self._closing:
+        if not self._queue.closing:
             mono, wall = self._now()
-            self._add(_Last(Entry(EntryKind.STATUS, mono, wall, payload=to_json({"closed": facts}))))
-        with self._lock:
-            self._closing = self._urgent = True
-            self._wake.notify()
+            self._queue.put(Last(Entry(EntryKind.STATUS, mono, wall, payload=to_json({"closed": facts}))))
+        self._queue.close()
         self._thread.join(timeout_s)
-        return not self._thread.is_alive() and self._complete
+        return not self._thread.is_alive() and self._queue.complete
 
     # -- inside, any thread
-
-    @property
-    def _complete(self) -> bool:
-        return self._written == self._put and not self._captures
 
     def _now(self) -> tuple[int, int]:
         return self._clock.mono_ns(), self._clock.wall_ns() // 1000
 
     def _note(self, kind: EntryKind, person: str, facts: Mapping[str, Any]) -> int:
         mono, wall = self._now()
-        return self._add(Entry(kind, mono, wall, person=person, payload=to_json(facts)))
-
-    def _add(self, item: Any) -> int:
-        with self._lock:
-            self._put += 1
-            self._pending.append(item)
-            self._urgent = True
-            self._wake.notify()
-            return self._put
+        return self._queue.put(Entry(kind, mono, wall, person=person, payload=to_json(facts)))
 
     # -- inside, the journal's thread
 
     def _run(self) -> None:
         while True:
-            with self._lock:
-                self._quiet = not (self._pending or self._unsettled)
-                self._wake.wait_for(self._due, None if self._quiet else self._retry_s if self._failing else _TICK_S)
-                idle = not self._urgent
-                self._urgent = self._quiet = False
-                closing = self._closing
+            idle, closing = self._queue.wait(self._unsettled, _TICK_S, self._retry_s)
             try:
                 self._write()
                 self._settle(idle=idle)
@@ -322,47 +242,24 @@ class Journal:
                 self._finish()
                 return
 
-    def _due(self) -> bool:
-        return self._closing or (self._urgent and not self._failing) or (self._quiet and bool(self._pending))
-
     def _write(self) -> None:
-        store = self._file.ready(failed=bool(self._failing))
+        store = self._file.ready(failed=bool(self._queue.failing))
         if self._file.gap:
             self._file.gap = False
             self._capture_next()
         while True:
-            entries, taken, other = self._next_run(0)
+            entries, taken, other = self._queue.next_run()
             self._commit(store, entries, taken)
             if other is not None:
                 self._serve(store, other)
             elif self._since_patches >= _CHECKPOINT_PATCHES or self._since_bytes >= _CHECKPOINT_BYTES:
                 self._capture_next()
-            elif not self._pending:
+            elif self._queue.empty:
                 break
         self._recovered()
 
-    def _next_run(self, ahead: int) -> tuple[list[Entry], int, Any]:
-        """Return entries for the queue's items from place `ahead` on, how many items they stand for, and the item that ends the run."""
-        with self._lock:
-            items = tuple(itertools.islice(self._pending, ahead, None))
-        entries: list[Entry] = []
-        taken = 0
-        for alike, group in itertools.groupby(items, key=type):
-            if alike is Entry:
-                run: list[Any] = list(group)
-                entries += run
-            elif alike is _Event:
-                run = list(group)
-                entries.append(of_interactions(run))
-            else:
-                return entries, taken, next(group)
-            taken += len(run)
-        return entries, taken, None
-
     def _capture_next(self) -> None:
-        with self._lock:
-            self._captures += 1
-            self._pending.appendleft(Capture(self._document))
+        self._queue.capture_next(Capture(self._document))
         self._since_patches = self._since_bytes = 0
 
     def _commit(self, store: Store, entries: list[Entry], taken: int, *, ahead: int = 0) -> None:
@@ -375,14 +272,7 @@ class Journal:
             if entry.kind is EntryKind.PATCH:
                 self._since_patches += 1
                 self._since_bytes += len(entry.old) + len(entry.new)
-        with self._lock:
-            for _ in range(taken):
-                self._events -= type(self._pending[ahead]) is _Event
-                self._captures -= type(self._pending[ahead]) is Capture
-                self._written += type(self._pending[ahead]) is not Capture
-                del self._pending[ahead]
-            dropped, self._dropped = (self._dropped, 0) if not self._events else (0, self._dropped)
-            self._caught_up.notify_all()
+        dropped = self._queue.done(taken, ahead)
         if dropped:
             self.status(events_dropped=dropped)
 
@@ -397,12 +287,12 @@ class Journal:
         """Do the item at the head of the queue that is no entry."""
         if isinstance(item, Capture):
             for _ in item.blocks():
-                if self._urgent:
+                if self._queue.urgent:
                     self._overtake(store)
             self._overtake(store)
             self._commit(store, [item.entry(*self._now())], 1)
             return
-        if isinstance(item, _Last):
+        if isinstance(item, Last):
             store.append([item.entry], self._file.session)
             self._commit(store, [], 1)
             return
@@ -417,9 +307,8 @@ class Journal:
 
     def _overtake(self, store: Store) -> None:
         """Write the changes that came in behind the checkpoint under way: they must stand before it, and be safe soon."""
-        with self._lock:
-            self._urgent = False
-        entries, taken, _ = self._next_run(1)
+        self._queue.calm()
+        entries, taken, _ = self._queue.next_run(1)
         self._commit(store, entries, taken, ahead=1)
 
     def _settle(self, *, idle: bool) -> None:
@@ -434,11 +323,9 @@ class Journal:
                 _LOG.info("%s could not be settled: %s", self.path, error)
 
     def _fail(self, error: BaseException) -> None:
-        first = not self._failing
+        first = not self._queue.failing
         short, line = why(error, self.path.parent)
-        with self._lock:
-            self._failing = short
-            self._caught_up.notify_all()
+        self._queue.fail(short)
         if first:
             _LOG.warning("%s", line, exc_info=error)
             now = time.monotonic()
@@ -446,9 +333,8 @@ class Journal:
             self._tell(JournalState.MEMORY, "" if again else line)
 
     def _recovered(self) -> None:
-        if self._failing:
-            with self._lock:
-                self._failing = ""
+        if self._queue.failing:
+            self._queue.fail("")
             self._tell(JournalState.SAVED, "")
 
     def _tell(self, state: JournalState, line: str) -> None:
@@ -462,6 +348,6 @@ class Journal:
     def _finish(self) -> None:
         try:
             self._settle(idle=True)
-            self._file.close(single=not self._failing)
+            self._file.close(single=not self._queue.failing)
         except (sqlite3.Error, OSError, TumorSegError) as error:
             _LOG.warning("%s could not be closed well: %s", self.path, error)

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from napari_tumorseg.annotation import journal as journal_module
+from napari_tumorseg.annotation import journal_queue as queue_module
 from napari_tumorseg.annotation.checkpoints import Capture, first_and_until, labels_of
 from napari_tumorseg.annotation.entries import EntryKind, patch_of
 from napari_tumorseg.annotation.journal import Journal, JournalState
@@ -184,7 +185,7 @@ def test_many_events_are_few_entries_in_the_order_in_which_they_came(tmp_path: P
 
 
 def test_events_that_no_disk_takes_are_counted_and_changes_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal_module, "_MOST_EVENTS", 10)
+    monkeypatch.setattr(queue_module, "_MOST_EVENTS", 10)
     gate = broken_disk(monkeypatch)
     document = new_document()
     journal = new_journal(tmp_path / "a.journal", document, retry_s=0.01)
@@ -633,7 +634,7 @@ def test_strokes_before_the_last_one_are_on_the_disk(tmp_path: Path) -> None:
     missing = []
     for n in range(200):
         paint(document, n, 1 + n % 4)
-        missing.append(journal._put - journal._written)
+        missing.append(journal._queue.missing)
     assert max(missing) <= 1
     journal.close()
 
