@@ -1,4 +1,4 @@
-"""What the journal costs: 10,000 brush strokes with and without it, undo, memory, file and reopening.
+"""What the journal costs: 10,000 brush strokes with and without it, undo, memory, file and reopening, and an hour at the screen.
 
 Run: python benchmarks/journal.py [--quick]
 """
@@ -15,10 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
+from napari_tumorseg.annotation.coverage import SceneFrame, coverage_of, displayed
 from napari_tumorseg.annotation.journal import Journal
 from napari_tumorseg.annotation.reader import JournalReader
 from napari_tumorseg.annotation.recorder import Recorder
+from napari_tumorseg.annotation.rehearsal import HandClock
 from napari_tumorseg.annotation.task import Task
+from napari_tumorseg.annotation.timeline import timeline_of
+from napari_tumorseg.annotation.timing import task_timing
 from napari_tumorseg.core.document import MaskDocument, Origin, PatchSource
 from napari_tumorseg.core.grid import Box, Grid
 from napari_tumorseg.core.labels import preset
@@ -133,6 +137,60 @@ def measure(name: str, shape: tuple[int, int, int], spacing_mm: tuple[float, flo
     print(f"{'memory of the history':<44}{held:9.2f}  MB")
 
 
+#: Events in a busy second, as the screen tells them: pointer moves are told ten times a second, slices one by one.
+_AT = [-12.35, 101.22, 40.01]
+BUSY: tuple[tuple[str, int, dict], ...] = (
+    ("pointer", 10, {"act": "move", "view": "main", "at": _AT, "button": 0}),
+    ("wheel", 4, {"view": "main", "by": 120}),
+    ("slice", 8, {"view": "main", "step": [70, 120, 120], "at": _AT, "order": [0, 1, 2], "shown": 2}),
+    ("zoom", 1, {"view": "main", "zoom": 3.1416, "centre": _AT, "size": [900, 800]}),
+    ("key", 1, {"key": "Up"}),
+)
+
+
+def hour(minutes: int) -> None:
+    """Print what it costs to record somebody who never stops, three views linked, and to tell the times again."""
+    document = new(*VOLUMES[0][1:])
+    rng = np.random.default_rng(SEED)
+    clock = HandClock()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "hour.journal"
+        journal = Journal(path, Task.of(document, "case", "mask"), document, clock=clock.clock)
+        journal.flush(60)
+        empty = path.stat().st_size
+        journal.event("shown", volumes=["T1c"])
+        told, spent = 0, 0.0
+        for second in range(60 * minutes):
+            start = time.perf_counter()
+            for kind, count, data in BUSY:
+                for _ in range(count):
+                    journal.event(kind, **{**data, "n": int(rng.integers(1000))})
+                    told += 1
+            spent += time.perf_counter() - start
+            clock.work(1)
+            # As the journal's own thread does it once a second.
+            if second % 20 == 0:
+                journal.event("beat")
+            journal.flush(60)
+        journal.event("saved", name="submit")
+        assert journal.close(60)
+        size = path.stat().st_size - empty
+        print(f"\nSomebody who never stops, {minutes} minutes")
+        print(f"{'events':<44}{told / (60 * minutes):9.1f}  a second, {1e6 * spent / told:.1f} us each")
+        print(f"{'events the record could take':<44}{told / spent:9.0f}  a second")
+        print(f"{'journal':<44}{size / 1e6 * 60 / minutes:9.2f}  MB an hour, {size / told:.0f} bytes an event")
+        start = time.perf_counter()
+        with JournalReader(path) as reader:
+            timing = task_timing(reader)
+        print(f"{'telling the times':<44}{time.perf_counter() - start:9.2f}  s, {timing.primary_s / 60:.1f} minutes")
+        start = time.perf_counter()
+        with JournalReader(path) as reader:
+            shape, spacing_mm = VOLUMES[0][1:]
+            frame = SceneFrame(shape, spacing_mm, (-73.0, -108.5, -140.25))
+            coverage_of(displayed(timeline_of(reader), frame), frame)
+        print(f"{'telling the coverage':<44}{time.perf_counter() - start:9.2f}  s")
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -140,6 +198,7 @@ def main(arguments: list[str] | None = None) -> None:
     quick = parser.parse_args(arguments).quick
     for name, shape, spacing_mm in VOLUMES[:1] if quick else VOLUMES:
         measure(name, shape, spacing_mm, 200 if quick else 10_000)
+    hour(2 if quick else 60)
 
 
 if __name__ == "__main__":
