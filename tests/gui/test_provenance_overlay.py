@@ -149,7 +149,7 @@ def test_the_bar_switches_and_tells(bench, qtbot):
     for origin, word in ((OriginClass.AI, "AI"), (OriginClass.CHANGED, "changed"), (OriginClass.ADDED, "added")):
         assert f'<span style="color:{ORIGIN_COLOURS[origin]}">■</span>&nbsp;{word}' in bar.text.text()
     dock.session.active.document.write(Box((0, 0, 0), (1, 1, 1)), np.ones((1, 1, 1), np.uint8), Origin(PatchSource.HAND, "paint"))
-    qtbot.waitUntil(lambda: "added <" in overlay.text and "added&nbsp;&lt;0.01" in bar.text.text(), timeout=5000)
+    qtbot.waitUntil(lambda: "added 0.003" in overlay.text and "added&nbsp;0.003" in bar.text.text(), timeout=5000)
     assert bar.switch.width() >= bar.switch.fontMetrics().horizontalAdvance("Show origin")
     bar.switch.click()
     assert not overlay.on
