@@ -154,6 +154,8 @@ def _evaluate_pair(pair: CasePair, request: EvaluateRequest, profile: Profile, p
     placed, moved = on_grid(prediction, grid, pair.prediction.name, pair.reference.name, resample=request.resample)
     if moved:
         warnings.append(f"{pair.prediction.name} was resampled to the grid of {pair.reference.name} by nearest neighbour.")
+    if not reference.labels.any() and not placed.labels.any():
+        warnings.append(f"{pair.reference.name} and {pair.prediction.name} are both empty: {profile.empty}.")
     progress.update(0.6, f"Scoring {pair.case}")
     names = (pair.reference.name, pair.prediction.name)
     return score_case(reference.labels, placed.labels, grid.spacing_mm, profile, grid=grid, names=names), warnings

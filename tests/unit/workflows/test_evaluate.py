@@ -152,6 +152,17 @@ def test_older_values_are_remapped_only_when_told(tmp_path: Path) -> None:
     assert evaluate(replace(request, remap_prediction=((4, 3),)))["regions"]["ET"]["dice"] == 1.0
 
 
+@pytest.mark.parametrize(("profile", "words"), [("brats-mets-2024", "Dice 1, HD95 0"), ("plain", "no score")])
+def test_two_empty_masks_say_so(tmp_path: Path, profile: str, words: str) -> None:
+    mask = write(tmp_path / "a.nii.gz", labels())
+    document = evaluate(EvaluateRequest(mask, mask, profile))
+    (warning,) = document["warnings"]
+    assert f"both empty: {words}" in warning
+    assert document["lesions"] == []
+    assert words in as_text(document)
+    as_csv(document)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
