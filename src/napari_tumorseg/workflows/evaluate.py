@@ -143,14 +143,14 @@ def _evaluate_pair(pair: CasePair, request: EvaluateRequest, profile: Profile, p
 
     progress.update(0.0, f"Reading {pair.reference.name}")
     reference = _remapped(read_mask(pair.reference), dict(request.remap_reference))
-    warnings = _warnings(reference)
+    warnings = _warnings(reference, pair.reference.name, profile)
     grid = reference.grid
     if pair.prediction is None:
         progress.update(0.5, f"Scoring {pair.case}")
         return score_missing(reference.labels, grid.spacing_mm, profile, grid=grid), warnings
     progress.update(0.3, f"Reading {pair.prediction.name}")
     prediction = _remapped(read_mask(pair.prediction), dict(request.remap_prediction))
-    warnings += _warnings(prediction)
+    warnings += _warnings(prediction, pair.prediction.name, profile)
     placed, moved = on_grid(prediction, grid, pair.prediction.name, pair.reference.name, resample=request.resample)
     if moved:
         warnings.append(f"{pair.prediction.name} was resampled to the grid of {pair.reference.name} by nearest neighbour.")
@@ -161,8 +161,13 @@ def _evaluate_pair(pair: CasePair, request: EvaluateRequest, profile: Profile, p
     return score_case(reference.labels, placed.labels, grid.spacing_mm, profile, grid=grid, names=names), warnings
 
 
-def _warnings(mask: MaskVersion) -> list[str]:
-    return [str(note) for note in mask.header.get("warnings", ())]
+def _warnings(mask: MaskVersion, name: str, profile: Profile) -> list[str]:
+    notes = [str(note) for note in mask.header.get("warnings", ())]
+    # A glioma of BraTS up to 2021 against a profile since 2023 would have a cavity where it has enhancing tumour, and look well scored.
+    since_2023 = profile.regions.get("ET") == (3,) and profile.regions.get("RC") == (4,)
+    if since_2023 and (mask.labels == 4).any() and not (mask.labels == 3).any():
+        notes.append(f"{name} holds 4 and no 3. Up to BraTS 2021, 4 was enhancing tumour; if it is here, replace it (4=3).")
+    return notes
 
 
 def _remapped(mask: MaskVersion, values: Mapping[int, int]) -> MaskVersion:

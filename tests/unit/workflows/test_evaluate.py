@@ -152,6 +152,16 @@ def test_older_values_are_remapped_only_when_told(tmp_path: Path) -> None:
     assert evaluate(replace(request, remap_prediction=((4, 3),)))["regions"]["ET"]["dice"] == 1.0
 
 
+def test_a_four_without_a_three_is_remarked_on_where_it_means_the_cavity(tmp_path: Path) -> None:
+    old = write(tmp_path / "old.nii.gz", labels((2, 2, 2), value=4))
+    new = write(tmp_path / "new.nii.gz", labels((2, 2, 2)) | labels((9, 9, 9), value=4))
+    warnings = evaluate(EvaluateRequest(new, old, "brats-mets-2024"))["warnings"]
+    assert [note for note in warnings if "4 was enhancing" in note] == [
+        note for note in warnings if note.startswith("old.nii.gz holds 4 and no 3")
+    ]
+    assert len(warnings) == 1
+
+
 @pytest.mark.parametrize(("profile", "words"), [("brats-mets-2024", "Dice 1, HD95 0"), ("plain", "no score")])
 def test_two_empty_masks_say_so(tmp_path: Path, profile: str, words: str) -> None:
     mask = write(tmp_path / "a.nii.gz", labels())
