@@ -1,6 +1,6 @@
 """Whether the primary analysis of a study says what is so: simulated studies without and with a planted saving of time.
 
-Makes `docs/results/null_studies.md` again (about a quarter of an hour on one core):
+Makes `docs/results/null_studies.md` again (three minutes of one core):
 
     python benchmarks/null_studies.py
 

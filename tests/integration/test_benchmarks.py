@@ -54,3 +54,12 @@ def test_a_click_gives_the_same_lesion_from_its_box_as_from_the_whole_volume() -
     done = _run("click_large.py", "--quick")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("same") == 3
+
+
+def test_null_studies_are_simulated() -> None:
+    done = _run("null_studies.py", "--quick", "--no-mixed")
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["null"]["studies"] for row in rows] == [50, 50]
+    # At 5 %, 50 studies reject 10 or more in fewer than 5 of 10,000 runs.
+    assert all(row["null"]["rejected"] <= 9 / 50 and row["planted"]["covered"] >= 41 / 50 for row in rows)

@@ -86,7 +86,7 @@ def study_power(request: PowerRequest, progress: Progress | None = None) -> dict
     progress = progress or Progress()
     _check(request)
     truth, sources, warnings = _truth(request)
-    protocol = load_protocol(request.protocol) if request.protocol else None
+    protocol = _protocol(request) if request.protocol else None
     rows = []
     grid = [(r, c) for r in request.raters for c in request.cases]
     for number, (raters, cases) in enumerate(grid):
@@ -167,6 +167,17 @@ def truth_of_pilot(readings: Readings) -> Truth:
         per_log_lesion=slopes.get("log_lesions", 0.0),
         median_s=float(np.median(readings.seconds)),
     )
+
+
+def _protocol(request: PowerRequest) -> Protocol:
+    protocol = load_protocol(request.protocol)
+    names = [arm.name for arm in protocol.arms]
+    missing = next((arm for arm in request.arms if arm not in names), None)
+    if not names:
+        raise InputError(f"{protocol.name} has no arms to compare.", "Choose a protocol that compares, e.g. brats-mets-raters.")
+    if missing is not None:
+        raise InputError(f"{protocol.name} has no arm {missing}.", f"It has {', '.join(names)}.")
+    return protocol
 
 
 def _check(request: PowerRequest) -> None:
