@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -151,3 +152,14 @@ def test_panoptica_semantic_dice(real_data: Callable[[str], Path]) -> None:
     # Published there: one part may hold one label only, so the parts are found label by label.
     count = sum(len(find_parts(reference == value, 0).numbers) for value in np.unique(reference) if value)
     assert count == published["num_ref_instances"]
+
+
+def test_the_benchmark_gets_the_values_of_surface_distance_and_monai(tmp_path: Path) -> None:
+    script = Path(__file__).parents[2] / "benchmarks" / "metrics.py"
+    command = [sys.executable, str(script), "--quick", "--json", str(tmp_path / "found.json")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert len(found["peers"]) == 8
+    assert all(row["equal"] for row in found["peers"])
+    assert [row["difference"] < 1e-9 for row in found["case"] if "difference" in row] == [True, True]
