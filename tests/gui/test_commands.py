@@ -14,7 +14,7 @@ from napari.utils.action_manager import action_manager
 from npe2 import PluginManifest
 
 import napari_tumorseg
-from napari_tumorseg.widgets.commands import COMMANDS
+from napari_tumorseg.widgets.command_table import COMMANDS
 
 
 @pytest.fixture(scope="module")

@@ -392,7 +392,7 @@ def test_layers_of_others_with_more_axes_do_no_harm(segmented):
 
 
 def test_commands_without_a_case_do_nothing(open_window):
-    from napari_tumorseg.widgets.commands import COMMANDS
+    from napari_tumorseg.widgets.command_table import COMMANDS
 
     dock = open_window(show=False)
     for command in COMMANDS:

@@ -10,7 +10,7 @@ from qtpy.QtGui import QDragEnterEvent, QDropEvent
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QMenu, QScrollArea, QToolButton, QVBoxLayout, QWidget
 
 from napari_tumorseg.core.settings import RESEARCH_USE_ONLY
-from napari_tumorseg.widgets.commands import COMMANDS, register
+from napari_tumorseg.widgets.command_table import COMMANDS, register
 from napari_tumorseg.widgets.diameter_lines import DiameterLines
 from napari_tumorseg.widgets.docking import add_dock, prefer_height
 from napari_tumorseg.widgets.first_run import FirstRunNote
