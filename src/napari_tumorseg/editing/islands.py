@@ -26,6 +26,7 @@ from napari_tumorseg.editing.region import (
     painted,
     step,
     within,
+    writable,
 )
 from napari_tumorseg.editing.scope import Draft, Scope, Target
 from napari_tumorseg.voxels.parts import connected_parts
@@ -88,7 +89,7 @@ class DropSmallParams:
 
 @dataclass(frozen=True)
 class IslandParams:
-    """Settings of delete and keep island.
+    """Settings of the tools for the island under the cursor.
 
     Attributes
     ----------
@@ -103,19 +104,8 @@ class IslandParams:
 
 
 @dataclass(frozen=True)
-class RelabelIslandParams:
-    """Settings of change the class of an island.
-
-    Attributes
-    ----------
-    kin : str
-        What hangs together: voxels of the label clicked on, or of any label.
-    in_3d : bool
-        The island in 3-D; otherwise its part in this slice.
-    """
-
-    kin: Kin = field(default="the same label", metadata=about("Island of"))
-    in_3d: bool = field(default=True, metadata=about("In 3-D"))
+class RelabelIslandParams(IslandParams):
+    """Settings of change the class of an island: those of `IslandParams`."""
 
 
 @dataclass(frozen=True)
@@ -264,9 +254,7 @@ def add_island(scope: Scope, target: Target, params: AddIslandParams, progress: 
     if found is None or not params.keep_classes:
         return None if found is None else painted(scope, found.box, found.mask, params.over, params.over_label)
     old = scope.labels[found.box.slices]
-    may = np.isin(old, list(scope.locked), invert=True) & (
-        np.ones(old.shape, bool) if params.over == "all but locked" else old == (0 if params.over == "background" else params.over_label)
-    )
+    may = writable(scope, old, params.over, params.over_label)
     return draft(found.box, old, np.where(found.mask & may, other[found.box.slices].astype(old.dtype), old))
 
 
