@@ -12,16 +12,20 @@ from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
 from qtpy.QtWidgets import QApplication
 
+from napari_tumorseg.annotation.coverage import displayed
 from napari_tumorseg.annotation.entries import EntryKind, EventKind
 from napari_tumorseg.annotation.journal import JournalState
 from napari_tumorseg.annotation.reader import JournalReader
 from napari_tumorseg.annotation.store import Store
+from napari_tumorseg.annotation.timeline import timeline_of
 from napari_tumorseg.core.case import Review
 from napari_tumorseg.core.document import PatchSource
 from napari_tumorseg.widgets.journal_keeper import JournalKeeper
+from napari_tumorseg.widgets.linked_views import LinkedViews
 from napari_tumorseg.widgets.napari_adapter import canvas_widget, main_window
 from napari_tumorseg.widgets.restore_note import RestoreNote
 from napari_tumorseg.workflows.recover import Left, find_journals, journal_folder
+from napari_tumorseg.workflows.study_record import scene_frame
 
 from .conftest import drag, press
 
@@ -154,7 +158,7 @@ def test_what_a_person_does_is_recorded(bench, qtbot):
     with JournalReader(path) as reader:
         seen = list(reader.interactions())
     kinds = {i.kind for i in seen}
-    assert {*EventKind} - {EventKind.PAUSE, EventKind.TOOL, EventKind.PHASE, EventKind.SAVED, EventKind.JOB} <= kinds
+    assert {*EventKind} - {EventKind.PAUSE, EventKind.PHASE, EventKind.SAVED, EventKind.JOB} <= kinds
     assert [dict(i.data) for i in seen if i.kind == EventKind.SHOWN] == [{"volumes": ["T1c", "FLAIR", "T2", "T1"]}]
     acts = [i.data["act"] for i in seen if i.kind == EventKind.POINTER and i.data["act"] != "move"]
     assert acts[:2] == ["press", "release"]
@@ -167,6 +171,38 @@ def test_what_a_person_does_is_recorded(bench, qtbot):
     assert [i.data["by"] for i in seen if i.kind == EventKind.WHEEL] == [120]
     times = [i.mono_ns for i in seen]
     assert times == sorted(times)
+
+
+def test_tools_and_the_views_beside_the_main_one_are_recorded(bench, qtbot):
+    dock, keeper = bench()
+    session, path = dock.session, keeper.journal.path
+    stroke(dock)
+    session.hand.take("grow")
+    session.hand.put_down()
+    views = LinkedViews.of(session)
+    views.set_on(True)
+    qtbot.wait_until(lambda: all(view.canvas.isVisible() for view in views.views), timeout=20000)
+    session.viewer.dims.set_current_step(0, 3)
+    views.set_on(False)
+    assert keeper.journal.flush()
+    session.close_case()
+    with JournalReader(path) as reader:
+        seen = list(reader.interactions())
+        frame = scene_frame(reader.task.grid)
+        found = list(displayed(timeline_of(reader), frame))
+    tools = [i.data["tool"] for i in seen if i.kind == EventKind.TOOL]
+    assert "paint" in tools
+    assert tools[tools.index("grow") :][1:2] == [""]
+    names = {i.data["view"] for i in seen if i.kind == EventKind.SLICE}
+    assert {name.split()[0] for name in names} == {"main", "beside"}
+    told = [(i.data["view"], i.data["on"]) for i in seen if i.kind == EventKind.VIEW]
+    beside = [on for name, on in told if name.startswith("beside")]
+    assert beside[-2:] == [False, False]
+    assert True in beside
+    places = [i.data for i in seen if i.kind == EventKind.SLICE and i.data["view"] == "main"]
+    for place in places:
+        assert [round(frame.index(axis, at)) for axis, at in enumerate(place["at"])] == place["step"]
+    assert {view.axis for view in found if view.name != "main"} <= {1, 2}
 
 
 def test_a_full_disk_is_told_once_and_painting_goes_on(bench, qtbot, monkeypatch):

@@ -193,6 +193,7 @@ def displayed(timeline: Timeline, frame: SceneFrame) -> Iterator[View]:
     for opening in timeline.openings:
         cameras: dict[str, _Camera] = {}
         since: dict[str, float] = {}
+        hidden: set[str] = set()
         shown, focused, paused = False, True, False
         for moment in opening.moments:
             was_on = shown and focused and not paused
@@ -200,14 +201,16 @@ def displayed(timeline: Timeline, frame: SceneFrame) -> Iterator[View]:
             on = shown and focused and not paused and not is_submit(moment)
             name = str(moment.data.get("view", "")) if moment.kind in (EventKind.SLICE, EventKind.ZOOM) else ""
             gone = str(moment.data.get("view")) if moment.kind == EventKind.VIEW and not moment.data.get("on") else ""
+            if moment.kind == EventKind.VIEW:
+                # A view that is hidden may go on telling its slices.
+                (hidden.add if gone else hidden.discard)(str(moment.data.get("view")))
             ends = tuple(since) if was_on and not on else tuple(n for n in (name, gone) if n in since)
             for ended in ends:
                 yield from _view(cameras[ended], ended, frame, since.pop(ended), moment.at_s)
             if name:
                 cameras.setdefault(name, _Camera()).hear(moment.kind, moment.data)
-            cameras.pop(gone, None)
             if on:
-                for known in cameras:
+                for known in sorted(cameras.keys() - hidden):
                     since.setdefault(known, moment.at_s)
             if is_submit(moment):
                 shown = False

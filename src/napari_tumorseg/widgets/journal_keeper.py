@@ -19,6 +19,7 @@ from napari_tumorseg.core.volume import Volume
 from napari_tumorseg.widgets.masks import OpenMask
 from napari_tumorseg.widgets.napari_adapter import canvas_widget, main_window
 from napari_tumorseg.widgets.screen_events import ScreenEvents
+from napari_tumorseg.widgets.tool_events import ToolEvents
 from napari_tumorseg.workflows.recover import FoundJournal, Restored, file_away, journal_folder, new_journal_path, restore
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class JournalKeeper(QObject):
         viewer, window = session.viewer, main_window(session.viewer)
         self.screen = ScreenEvents(self.record, window)
         self.screen.watch(viewer, canvas_widget(viewer), "main")
+        ToolEvents(self.record, session)
         session.masks_changed.connect(self.look)
         session.edited.connect(self._on_edited)
         session.focus.changed.connect(self._on_lesion)
@@ -211,9 +213,7 @@ class JournalKeeper(QObject):
         if not self.fits(found):
             raise InputError(f"The mask {found.task.mask} belongs to the case {found.task.case}.", "Open that case first.")
         session = self._session
-        session.runner.start(
-            "restore", lambda _progress: restore(found), done=lambda back: self._adopt(found, back), failed=session.report
-        )
+        session.runner.start("restore", lambda _progress: restore(found), done=lambda back: self._adopt(found, back), failed=session.report)
 
     def _adopt(self, found: FoundJournal, back: Restored) -> None:
         session, document = self._session, back.document

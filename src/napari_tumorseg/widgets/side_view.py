@@ -101,6 +101,7 @@ class PlaneSide(SideView):
 
     def __init__(self, session: Session, plane: str, find_mask: Callable[[Layer], MaskLayer | None], parent: QObject) -> None:
         super().__init__(session, plane, parent)
+        session.keeper.screen.watch(self.canvas.model, self.canvas.canvas, f"beside {plane}", layers=False)
         session.view.read_mouse(self.view)
         self.relay = ViewRelay(
             session.viewer, self.canvas.model, find_mask, lambda line: session.said.emit(line, True), session.lesions.describe, self
@@ -113,6 +114,7 @@ class PlaneSide(SideView):
     def close(self) -> None:
         """Give back all that the view holds on to."""
         self._slab.changed.disconnect(self._show_slab)
+        self._session.keeper.screen.leave(self.canvas.canvas)
         super().close()
 
     def _show_slab(self, _plane: str = "") -> None:

@@ -66,6 +66,7 @@ class ToolHand(QObject):
         super().__init__(session)
         self._session = session
         self.tool: Tool | None = None
+        self.running: Tool | None = None
         self._params: dict[str, Any] = {}
         self._pointers: list[Pointer] = []
         self._job: Job | None = None
@@ -187,7 +188,7 @@ class ToolHand(QObject):
                 session.report(error)
 
             def finished() -> None:
-                self._job = None
+                self._job = self.running = None
                 if isalive(window):
                     window.unsetCursor()
                 self.ended.emit(chosen.name, outcome[0])
@@ -195,6 +196,7 @@ class ToolHand(QObject):
             # Not the application's cursor: it would stay as it is where the window is closed meanwhile.
             window = main_window(session.viewer)
             window.setCursor(QCursor(Qt.CursorShape.BusyCursor))
+            self.running = chosen
             self.started.emit(chosen.title)
             self._job = session.runner.start("tool", work, done=done, failed=failed, finished=finished)
 

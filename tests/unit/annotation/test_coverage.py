@@ -75,9 +75,9 @@ def test_nothing_is_displayed_in_a_pause_in_the_background_in_3d_or_in_a_hidden_
         (6, EventKind.SLICE, at_slice(1, shown=3)),
         (8, EventKind.SLICE, at_slice(1)),
         (9, EventKind.VIEW, {"view": "main", "on": False}),
+        (10, EventKind.SLICE, at_slice(1)),
+        (10, EventKind.ZOOM, WHOLE),
         (12, EventKind.VIEW, {"view": "main", "on": True}),
-        (12, EventKind.SLICE, at_slice(1)),
-        (12, EventKind.ZOOM, WHOLE),
         (13, EventKind.SLICE, at_slice(99)),
         (15, EventKind.KEY, {}),
     )
