@@ -100,9 +100,9 @@ class LesionIndex:
         self._trail: Trail[Memory] = Trail()
         self._next_part = 1
         self._next = 1
-        self._counts = np.zeros(len(self._values), np.int64)
-        for plane in labels:
-            self._counts += self._values.count(plane)
+        # Most of a mask is empty.
+        self._counts = self._values.count(labels[labels > 0])
+        self._counts[0] += labels.size - int(self._counts.sum())
         self._fill(labels)
 
     @classmethod
@@ -195,10 +195,9 @@ class LesionIndex:
         """Follow several changes with their decisions, oldest first; `labels` is the mask after the last of them."""
         if len(changes) == 1:
             return [self.follow(changes[0][0], labels, changes[0][1])]
-        now = labels.copy()
+        now, done = labels.copy(), []
         for change, _ in reversed(changes):
             now[change.patch.box.slices] = change.patch.old
-        done = []
         for change, decision in changes:
             now[change.patch.box.slices] = change.patch.new
             done.append(self.follow(change, now, decision))
@@ -285,12 +284,11 @@ class LesionIndex:
 
     def _take(self, state: IndexState, labels: Labels) -> bool:
         """Give the lesions the numbers of a record; return whether it is of this mask."""
-        units = state.units_among(
-            self._rows.units.values(), lambda known, shape: self._unit(known.id, known.part, shape.box, shape.inside, labels)
-        )
+        parts = self._rows.units.values()
+        units = state.units_among(parts, lambda known, shape: self._unit(known.id, known.part, shape.box, shape.inside, labels))
         if units is None:
             return False
-        self._rows.set(units, state.shown)
+        self._rows.take(units, state.shown)
         self._buried, self._keep = state.buried, state.kept
         self._trail, self._next = state.trail, state.next_number
         self._next_part = 1 + max((unit.part for unit in units.values()), default=0)
@@ -396,8 +394,7 @@ class LesionIndex:
         for unit in olds:
             if unit.id not in present and unit.id in self._keep:
                 self._buried[unit.id] = unit.as_shape()
-        for number in present:
-            self._buried.pop(number, None)
+        self._buried = {number: shape for number, shape in self._buried.items() if number not in present}
         was, now = self._rows.difference(before, self._rows.exchange(olds, news))
         came_from = {new: self._rows.lesion_of(source) for new, source in cut_off.items()}
         return LesionChanges(was, now, frozenset(edited), came_from, {gone: self._rows.lesion_of(kept) for gone, kept in went.items()})

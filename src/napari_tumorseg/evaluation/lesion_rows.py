@@ -44,7 +44,7 @@ class LesionRows:
         """Return rows that go on from here by themselves."""
         return LesionRows(self.schema, self.region, self.plane, self.units.copy(), self.shown.copy(), self.rows.copy())
 
-    def set(self, units: dict[int, Unit], shown: dict[int, int]) -> None:
+    def take(self, units: dict[int, Unit], shown: dict[int, int]) -> None:
         """Take these units in place of all."""
         self.units, self.shown, self.rows = units, shown, {}
         self._refresh({self.lesion_of(number) for number in units})

@@ -62,7 +62,12 @@ class RegionValues:
 
     def where(self, labels: Labels) -> npt.NDArray[np.bool_]:
         """Return which voxels lie in the region."""
-        return np.asarray(self.inside[labels if labels.dtype == np.uint8 else np.minimum(labels, len(self) - 1)])
+        # One comparison for each value is several times as fast as looking every voxel up in the table.
+        first, *rest = np.flatnonzero(self.inside).astype(labels.dtype)
+        found: npt.NDArray[np.bool_] = labels == first
+        for value in rest:
+            found |= labels == value
+        return found
 
     def count(self, labels: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
         """Return the number of voxels of each value, those beyond the table with the last."""

@@ -56,7 +56,7 @@ def test_it_goes_to_any_act_in_any_order(labels: np.ndarray, done: list[Any], se
     replay = Replay(steps)
     assert len(replay) == len(states) - 1
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(replay_module, "_FAR", far)
+        patch.setattr(replay_module, "_LEAP", 1 + far)
         for share in [*seeks, 1.0, 0.0]:
             index = round(share * len(replay))
             before_labels = replay.labels.copy()
