@@ -38,7 +38,7 @@ class MatchOverlay:
     def show(self, matches: npt.NDArray[Any]) -> None:
         """Show a map of `match_map` on the reference grid, in place of one that is shown."""
         self.hide()
-        self._shown = ReadOnlyLabels(self._session, matches, "Matches", dict(MATCH_COLOURS), opacity=0.8, gone=self._on_gone)
+        self._shown = ReadOnlyLabels(self._session, matches, "Matches", dict(MATCH_COLOURS), opacity=0.6, gone=self._on_gone)
 
     def hide(self) -> None:
         """Take the map away."""
