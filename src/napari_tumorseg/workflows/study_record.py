@@ -21,6 +21,7 @@ from napari_tumorseg.core.grid import Grid
 from napari_tumorseg.core.labels import LabelSchema
 from napari_tumorseg.evaluation.lesions import locate_lesions, region_volumes_ml
 from napari_tumorseg.evaluation.segmentation.surface import dice, surface_distances
+from napari_tumorseg.workflows.lesion_ledger import restored_ledger
 from napari_tumorseg.workflows.scene import Scene
 
 __all__ = ["RecordRequest", "scene_frame", "study_record"]
@@ -58,7 +59,7 @@ def study_record(request: RecordRequest) -> dict[str, Any]:
     -------
     dict
         ``task`` (case, person, step, protocol and what the study added, e.g. arm and order), ``timing``, ``coverage``, ``edits`` (voxels
-        and mL against the AI, by label too, acts by tool), ``lesions`` (what became of the AI's, what was added), ``agreement`` (final
+        and mL against the AI, by label too, acts by tool), ``lesions`` (what became of the AI's, what was added, statuses), ``agreement`` (final
         mask with the AI's, and AI's and final with the reference, by region), ``regions_ml`` of the final mask. Where nothing began with
         an AI, what is said against it is None.
 
@@ -72,6 +73,8 @@ def study_record(request: RecordRequest) -> dict[str, Any]:
         timeline = timeline_of(reader)
         steps = reader.steps()
         document = reader.document()
+        ledger = restored_ledger(reader, steps, document)
+        ledger.close()
         acts = _acts(reader)
         statuses = Counter(str((entry.data or {}).get("what", "")) for entry in reader.entries(EntryKind.REVIEW))
     if request.reference is not None and request.reference.shape != document.grid.shape:
@@ -100,7 +103,10 @@ def study_record(request: RecordRequest) -> dict[str, Any]:
             **acts,
             "decisions": dict(sorted(statuses.items())),
         },
-        "lesions": _lesions(ai if helped else None, final, grid, schema),
+        "lesions": {
+            **_lesions(ai if helped else None, final, grid, schema),
+            "by_status": {status.value: count for status, count in ledger.sheet.counts().items()},
+        },
         "agreement": {
             "ai_and_final": _agreement(ai, final, grid, schema, request.tolerance_mm) if helped else None,
             "ai_and_reference": _with_reference(ai, request, grid, schema) if helped else None,
@@ -124,7 +130,8 @@ def _acts(reader: JournalReader) -> dict[str, Any]:
     last = ""
     for entry in reader.entries(EntryKind.PATCH):
         key = f"{entry.source} {entry.step}"
-        if key == last:
+        # A decision about a lesion may have its place among the changes without being one.
+        if key == last or entry.old == entry.new:
             continue
         last = key
         by_source[entry.source] += 1

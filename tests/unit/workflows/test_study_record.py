@@ -73,6 +73,8 @@ def test_what_became_of_the_ai_s_mask_is_counted(tmp_path: Path) -> None:
         "ai": 4, "final": 4, "added": 1, "deleted": 1, "edited": 1, "accepted_unmodified": 2,
     }  # fmt: skip
     assert lesions["accepted_unmodified_share"] == 0.5
+    assert sum(lesions["by_status"].values()) == 4
+    assert lesions["by_status"]["added"] == 1
     edits = told["edits"]
     assert {k: edits["voxels"][k] for k in ("ai", "added", "removed", "changed")} == {"ai": 12, "added": 6, "removed": 4, "changed": 0}
     assert edits["voxels"]["added_ml"] == pytest.approx(0.012)
