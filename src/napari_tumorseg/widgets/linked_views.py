@@ -248,6 +248,9 @@ class LinkedViews(QObject):
         """Make the 3-D view: after the planes have been drawn, because nobody waits for it."""
         if not self.on or self._third is not None or not self._three_d:
             return
+        if any(side.canvas.canvas.isVisible() and not side.canvas.drawn for side in self._planes):
+            self._three_d_soon.start(_THREE_D_DELAY_MS)
+            return
         self._third = side = ThreeDSide(self.session, self)
         self._put(_IN_3D, side)
         side.show(self.session.view.scene)

@@ -96,14 +96,18 @@ class SideCanvas:
         To be put into a layout.
     canvas : QWidget
         What mouse and keys go to.
+    drawn : bool
+        Whether it has been drawn once.
     """
 
     def __init__(self, main: Any) -> None:
         self._main = real(main)
+        self.drawn = False
         self.model = ViewerModel()
         self._qt: QtViewer = _SideQtViewer(self.model, self._main)
         self.widget: QWidget = self._qt
         self.canvas: QWidget = self._qt.canvas.native
+        self._qt.canvas._scene_canvas.events.draw.connect(self._on_draw)
         self.model.cursor.events.position.connect(self._tell_cursor)
         self.model.events.mouse_over_canvas.connect(self._tell_over)
 
@@ -123,6 +127,10 @@ class SideCanvas:
         self._qt._key_map_handler.keymap_providers = []
         self._qt.close()
         self._qt.deleteLater()
+
+    def _on_draw(self, _event: Any) -> None:
+        self.drawn = True
+        self._qt.canvas._scene_canvas.events.draw.disconnect(self._on_draw)
 
     def _tell_cursor(self) -> None:
         # napari's status line reads the main viewer's cursor; positions are in the same world.
