@@ -162,7 +162,7 @@ def compare_plain(rows: list[dict[str, Any]], shape: tuple[int, int, int], lesio
             started = time.process_time()
             known = run_plain(plain, reference, prediction, row["profile"])
             row["plain_s"] = time.process_time() - started
-            row["difference"] = difference(row["regions"], known)
+            row["difference"] = float(difference(row["regions"], known))
 
 
 def peers(shape: tuple[int, int, int], lesions: int, radius: float, repeats: int) -> list[dict[str, Any]]:
@@ -217,8 +217,8 @@ def peers(shape: tuple[int, int, int], lesions: int, radius: float, repeats: int
                     "ours_s": mine,
                     "theirs_s": its,
                     "ratio": its / mine,
-                    "difference": apart,
-                    "equal": apart <= tolerance,
+                    "difference": float(apart),
+                    "equal": bool(apart <= tolerance),
                 }
             )
     return rows
