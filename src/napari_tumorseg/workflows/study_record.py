@@ -59,9 +59,9 @@ def study_record(request: RecordRequest) -> dict[str, Any]:
     -------
     dict
         ``task`` (case, person, step, protocol and what the study added, e.g. arm and order), ``timing``, ``coverage``, ``edits`` (voxels
-        and mL against the AI, by label too, acts by tool), ``lesions`` (what became of the AI's, what was added, statuses), ``agreement`` (final
-        mask with the AI's, and AI's and final with the reference, by region), ``regions_ml`` of the final mask. Where nothing began with
-        an AI, what is said against it is None.
+        and mL against the AI, by label too, acts by tool), ``lesions`` (what became of the AI's, what was added, statuses),
+        ``agreement`` (final mask with the AI's, and AI's and final with the reference, by region), ``regions_ml`` of the final mask. Where
+        nothing began with an AI, what is said against it is None.
 
     Raises
     ------
