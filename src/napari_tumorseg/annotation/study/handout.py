@@ -19,7 +19,7 @@ from napari_tumorseg.annotation.study.records import Handout, Lease, StudyTask
 from napari_tumorseg.annotation.study.tables import AnswerRow, CaseRow, PersonRow, PlanRow, TaskRow
 from napari_tumorseg.core.errors import ConflictError, InputError
 
-__all__ = ["free_query", "next_task", "peek", "release", "renew", "task_record", "unanswered", "why_nothing"]
+__all__ = ["free_parameters", "free_query", "next_task", "peek", "release", "renew", "task_record", "unanswered", "why_nothing"]
 
 
 def next_task(context: StudyContext, person: str) -> Handout:
@@ -28,10 +28,10 @@ def next_task(context: StudyContext, person: str) -> Handout:
         session = change.session
         refuse_locked(session)
         roles = _roles(session, person, lock=True)
-        row = session.scalars(_had(person).with_for_update()).first()
+        row = session.scalars(_HAD, {"person": person}).first()
         resumed = row is not None
         if row is None:
-            row = session.scalars(free_query(person, roles, change.at_us).with_for_update(skip_locked=True, of=TaskRow)).first()
+            row = session.scalars(_FREE_LOCKED, free_parameters(person, roles, change.at_us)).first()
         if row is None:
             return _nothing(session, person, roles, change.at_us)
         _check_plan(context, session, row)
@@ -47,7 +47,7 @@ def next_task(context: StudyContext, person: str) -> Handout:
 def peek(context: StudyContext, person: str) -> StudyTask | None:
     """Return the task that the person is likely to get after the one that they have, without taking it."""
     with context.reading() as session:
-        row = session.scalars(free_query(person, _roles(session, person), context.clock.wall_ns() // 1000)).first()
+        row = session.scalars(_FREE, free_parameters(person, _roles(session, person), context.clock.wall_ns() // 1000)).first()
         return task_record(context, session, row) if row is not None else None
 
 
@@ -56,7 +56,7 @@ def why_nothing(context: StudyContext, person: str) -> str:
     now_us = context.clock.wall_ns() // 1000
     with context.reading() as session:
         roles = _roles(session, person)
-        if session.scalars(free_query(person, roles, now_us)).first() is not None:
+        if session.scalars(_FREE, free_parameters(person, roles, now_us)).first() is not None:
             return ""
         return _nothing(session, person, roles, now_us).why
 
@@ -132,29 +132,41 @@ def _roles(session: Session, person: str, *, lock: bool = False) -> list[str]:
     return roles
 
 
-def _had(person: str) -> sa.Select[Any]:
-    return sa.select(TaskRow).where(TaskRow.state == "leased", TaskRow.lease_person == person).order_by(TaskRow.id).limit(1)
-
-
-def free_query(person: str, roles: list[str], now_us: int) -> sa.Select[Any]:
-    """Return the query for the first task that a person may have now."""
-    other = aliased(TaskRow)
+def free_query() -> sa.Select[Any]:
+    """Return the query for the tasks that a person may have, the first one first; its parameters are `free_parameters`."""
+    person, other = sa.bindparam("person"), aliased(TaskRow)
     worked = (
         sa.select(other.id)
         .where(other.case_id == TaskRow.case_id, other.id != TaskRow.id)
         .where(sa.or_(other.person == person, sa.and_(other.lease_person == person, other.state == "leased")))
         .exists()
     )
-    mine = TaskRow.person == person
     # Of a case that somebody has worked on, they do no other step: nobody checks their own work.
-    pool = sa.and_(TaskRow.person.is_(None), TaskRow.role.in_(roles), ~worked)
-    left = sa.and_(TaskRow.state == "leased", TaskRow.lease_until_us <= now_us)
+    pool = sa.and_(TaskRow.person.is_(None), TaskRow.role.in_(sa.bindparam("roles", expanding=True)), ~worked)
+    left = sa.and_(TaskRow.state == "leased", TaskRow.lease_until_us <= sa.bindparam("now_us"))
     return (
         sa.select(TaskRow)
-        .where(sa.or_(TaskRow.state == "ready", left), sa.or_(mine, pool), TaskRow.not_before_us <= now_us)
+        .where(sa.or_(TaskRow.state == "ready", left), sa.or_(TaskRow.person == person, pool))
+        .where(TaskRow.not_before_us <= sa.bindparam("now_us"))
         .order_by(TaskRow.practice.desc(), TaskRow.round.desc(), TaskRow.period, TaskRow.position, TaskRow.id)
-        .limit(1)
     )
+
+
+def free_parameters(person: str, roles: list[str], now_us: int) -> dict[str, Any]:
+    """Return the parameters of `free_query`."""
+    return {"person": person, "roles": roles, "now_us": now_us}
+
+
+# Built once: making a statement takes longer than running it.
+_HAD = (
+    sa.select(TaskRow)
+    .where(TaskRow.state == "leased", TaskRow.lease_person == sa.bindparam("person"))
+    .order_by(TaskRow.id)
+    .limit(1)
+    .with_for_update()
+)
+_FREE = free_query().limit(1)
+_FREE_LOCKED = _FREE.with_for_update(skip_locked=True, of=TaskRow)
 
 
 def _check_plan(context: StudyContext, session: Session, row: TaskRow) -> None:

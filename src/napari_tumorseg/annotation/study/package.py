@@ -271,10 +271,10 @@ def _packable(session: Session, person: str, comparison: bool) -> list[TaskRow]:
     own = own.where(sa.or_(TaskRow.start != "other-rater", TaskRow.start_version.is_not(None)))
     rows = list(session.scalars(own.order_by(TaskRow.id).with_for_update()))
     if not comparison:
-        from napari_tumorseg.annotation.study.handout import free_query
+        from napari_tumorseg.annotation.study.handout import free_parameters, free_query
 
         roles = json.loads(row.roles)
-        found = session.scalars(free_query(person, roles, 1 << 62).limit(None).with_for_update(skip_locked=True, of=TaskRow))
+        found = session.scalars(free_query().with_for_update(skip_locked=True, of=TaskRow), free_parameters(person, roles, 1 << 62))
         for candidate in found:
             # Of a case one step is theirs, never two.
             if candidate.state == "ready" and candidate.case_id not in {r.case_id for r in rows}:

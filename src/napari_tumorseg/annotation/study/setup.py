@@ -53,7 +53,7 @@ def add_cases(context: StudyContext, cases: Sequence[NewCase]) -> tuple[str, ...
 
 
 def add_people(context: StudyContext, people: Sequence[Person]) -> None:
-    """Add people; raise `InputError` for a role that the protocol does not have, or somebody who is there already."""
+    """Add people; raise `InputError` for a role that the protocol does not have, or an id that is somebody else's."""
     with context.changing("") as change:
         refuse_locked(change.session)
         for person in people:
@@ -63,9 +63,13 @@ def add_people(context: StudyContext, people: Sequence[Person]) -> None:
                     f"{person.id} has the role {unknown[0] if unknown else ''!r}, which {context.protocol.name} does not know.",
                     f"It knows {', '.join(context.protocol.roles)}.",
                 )
-            if change.session.get(PersonRow, person.id) is not None:
-                raise InputError(f"{person.id} is in the study already.", "Give each person an id of their own.")
-            change.add(PersonRow(id=person.id, roles=canonical_json(list(person.roles)), expertise=person.expertise, added_us=change.at_us))
+            roles = canonical_json(list(person.roles))
+            there = change.session.get(PersonRow, person.id)
+            if there is not None and (there.roles, there.expertise) == (roles, person.expertise):
+                continue  # said again, after something else had failed
+            if there is not None:
+                raise InputError(f"{person.id} is in the study already, as another.", "Give each person an id of their own.")
+            change.add(PersonRow(id=person.id, roles=roles, expertise=person.expertise, added_us=change.at_us))
             change.note("person added", person.id, roles=list(person.roles))
 
 

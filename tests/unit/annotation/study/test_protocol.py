@@ -61,7 +61,7 @@ def test_a_shipped_protocol_reads_as_a_file_too(tmp_path: Path, name: str) -> No
         ),
         ('name = "ai"', 'name = "scratch"', "own.toml: arms name one thing twice. Give each a name of its own."),
         ('start = "ai"', 'start = "AI"', "own.toml: arms[2].start is 'AI'. Write one of empty, ai, other-rater."),
-        ('schema = "brats-mets-2025"', 'schema = "brats"', "own.toml: schema is 'brats'\. Choose one of brats-mets-2025, "),
+        ('schema = "brats-mets-2025"', 'schema = "brats"', "own.toml: schema is 'brats'. Choose one of brats-mets-2025, "),
         ("share = 0.0", "share = 2.0", "own.toml: planted.share is 2.0. Write a number from 0.0 to 1.0."),
         ('"vessel", ', '"vesel", ', "own.toml: planted.kinds is ['missed-lesion', 'vesel', 'shifted-edge']. Write some of missed-lesion, "),
         ("margin = 0.05", "", "own.toml: plan.quality.margin is missing. Add a number."),

@@ -215,6 +215,9 @@ def test_a_missing_model_is_told(shell: Shell, tmp_path: Path, cases: Path) -> N
     shell("init", study, "--protocol", "brats-mets-raters", "--cases", cases)
     people = ("--person", "R1:rater", "--person", "R2:rater")
     assert "no-such-model" in shell.fails("assign", study, *people, "--model", "no-such-model")
+    # The same line again says the same, and not that the people are there; somebody else of that id is refused.
+    assert "no-such-model" in shell.fails("assign", study, *people, "--model", "no-such-model")
+    assert "as another" in shell.fails("assign", study, "--person", "R1:rater:professor")
     said = shell.fails("assign", study)
     assert said.startswith("3 cases have no AI mask: ")
     assert "--model" in said
