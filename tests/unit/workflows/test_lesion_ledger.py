@@ -131,8 +131,8 @@ def test_a_reopened_journal_gives_back_the_table_and_all_that_undo_and_redo_did(
             tables = [table]
             while bench.document.undo():
                 tables.append(bench.table)
-            while bench.document.redo():
-                pass
+            for _ in tables[1:]:
+                assert bench.document.redo()
             assert bench.table == table
             bench.reopen()
             assert bench.table == table
