@@ -134,7 +134,8 @@ def _roles(session: Session, person: str, *, lock: bool = False) -> list[str]:
 
 def free_query() -> sa.Select[Any]:
     """Return the query for the tasks that a person may have, the first one first; its parameters are `free_parameters`."""
-    person, other = sa.bindparam("person"), aliased(TaskRow)
+    person: sa.BindParameter[Any] = sa.bindparam("person")
+    other = aliased(TaskRow)
     worked = (
         sa.select(other.id)
         .where(other.case_id == TaskRow.case_id, other.id != TaskRow.id)

@@ -14,12 +14,14 @@ import sqlalchemy as sa
 from napari_tumorseg.annotation.entries import Clock
 from napari_tumorseg.annotation.study.audit import AuditEntry, verify_chain
 from napari_tumorseg.annotation.study.context import Change, refuse_locked
+from napari_tumorseg.annotation.study.masks import facts_json, mask_of
 from napari_tumorseg.annotation.study.package import Contents, read_package
 from napari_tumorseg.annotation.study.plan import Plan
 from napari_tumorseg.annotation.study.protocol_file import parse_protocol
+from napari_tumorseg.annotation.study.records import Comment, Submission
 from napari_tumorseg.annotation.study.setup import add_plan
 from napari_tumorseg.annotation.study.store import StudyStore
-from napari_tumorseg.annotation.study.submission import follow
+from napari_tumorseg.annotation.study.submission import check, follow, journal_name
 from napari_tumorseg.annotation.study.tables import (
     AnswerRow,
     CaseRow,
@@ -33,6 +35,8 @@ from napari_tumorseg.annotation.study.tables import (
 from napari_tumorseg.core.errors import InputError, OutputError
 
 __all__ = ["merge", "open_package"]
+
+_VERSION = ("uid", "made_us", "dtype", "shape", "affine", "schema", "sha256", "facts")
 
 
 def open_package(path: Path, folder: Path, *, clock: Clock | None = None) -> StudyStore:
@@ -122,11 +126,14 @@ def merge(study: StudyStore, path: Path) -> dict[str, Any]:
                 "text": f"{path.name} was merged on {day:%Y-%m-%d %H:%M} UTC; nothing was changed.",
             }
         refuse_locked(session)
-        _check_audit(contents, path)
-        results = _json(contents, "results.json")
-        new = [result for result in results if _is_new(change, packed, result, path)]
-        for result in new:
-            _take(study, change, contents, packed, result)
+        try:
+            _check_audit(contents, path)
+            results = _json(contents, "results.json")
+            new = [result for result in results if _is_new(change, packed, result, path)]
+            for result in new:
+                _take(study, change, contents, packed, result)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InputError(f"{path.name} does not hold what a package holds: {error}.", "Nothing was taken over.") from error
         change.add(
             MergedRow(
                 package=packed.id, sha256=contents.sha256, tasks=json.dumps([r["id"] for r in results]),
@@ -196,22 +203,31 @@ def _is_new(change: Change, packed: PackedRow, result: Mapping[str, Any], path: 
 
 
 def _take(study: StudyStore, change: Change, contents: Contents, packed: PackedRow, result: Mapping[str, Any]) -> None:
-    """Write one result of a package into its task."""
+    """Write one result of a package into its task, checked as if it had been submitted here."""
     session = change.session
     row = session.get_one(TaskRow, int(result["id"]))
     version = VersionRow(
-        **result["version"], labels=contents.files[f"masks/{row.id}"], case_id=row.case_id, task_id=row.id, step=row.step,
-        author=packed.person, kind="rater", parent_id=row.start_version,
+        **{name: result["version"][name] for name in _VERSION}, labels=contents.files[f"masks/{row.id}"], case_id=row.case_id,
+        task_id=row.id, step=row.step, author=packed.person, kind="rater", parent_id=row.start_version,
     )  # fmt: skip
+    fingerprint = session.get_one(CaseRow, row.case_id).fingerprint
+    comments = [{name: values[name] for name in ("z", "y", "x", "text", "at_us")} for values in result["comments"]]
+    pins = tuple(Comment((v["z"], v["y"], v["x"]), v["text"]) for v in comments)
+    now = {q.name for q in study.protocol.questions if q.when == "submit"}
+    given = {str(values["question"]): int(values["value"]) for values in result["answers"]}
+    answers = {name: value for name, value in given.items() if name in now}
+    check(study.context, session, row, Submission(mask_of(version), fingerprint, result["decision"], answers, pins))
+    for name, value in given.items():
+        study.protocol.question(name).check(value)
     change.add(version)
     session.flush()
     for values in result["answers"]:
-        change.add(AnswerRow(task_id=row.id, **values))
-    for values in result["comments"]:
+        change.add(AnswerRow(task_id=row.id, question=values["question"], value=values["value"], at_us=values["at_us"]))
+    for values in comments:
         change.add(CommentRow(task_id=row.id, **values))
-    _journal(study, contents, result)
-    for name in ("decision", "facts", "first_us", "journal", "journal_sha256", "submitted_us"):
-        setattr(row, name, result[name])
+    row.journal, row.journal_sha256 = _journal(study, contents, result, row.id)
+    row.decision, row.first_us, row.submitted_us = result["decision"], int(result["first_us"]), int(result["submitted_us"])
+    row.facts = facts_json(json.loads(result["facts"]))
     row.person, row.version_id, row.state = packed.person, version.id, "submitted"
     session.flush()
     change.finished(row)
@@ -222,14 +238,16 @@ def _take(study: StudyStore, change: Change, contents: Contents, packed: PackedR
     follow(study.context, change, row)
 
 
-def _journal(study: StudyStore, contents: Contents, result: Mapping[str, Any]) -> None:
-    name = str(result["journal"])
-    if not name or study.files is None:
-        return
-    data = contents.files.get(name, b"")
-    if hashlib.sha256(data).hexdigest() != result["journal_sha256"]:
+def _journal(study: StudyStore, contents: Contents, result: Mapping[str, Any], task_id: int) -> tuple[str, str]:
+    """Copy a journal into the study under a name that is not the package's to choose; return name and hash."""
+    if not result["journal"] or study.files is None:
+        return "", ""
+    data = contents.files.get(str(result["journal"]), b"")
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != result["journal_sha256"]:
         raise InputError(f"The record of the work on task {result['code']} is not whole.", "Nothing was taken over.")
-    path = study.files / "journals" / Path(name).name
+    name = journal_name(task_id, digest)
+    path = study.files / name
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
@@ -237,3 +255,4 @@ def _journal(study: StudyStore, contents: Contents, result: Mapping[str, Any]) -
         raise OutputError(
             f"The record of the work cannot be written to {path.parent}: {error.strerror}.", "Free some space, and merge again."
         ) from error
+    return name, digest

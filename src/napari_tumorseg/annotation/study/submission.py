@@ -19,7 +19,7 @@ from napari_tumorseg.annotation.study.records import Lease, Receipt, Submission
 from napari_tumorseg.annotation.study.tables import AnswerRow, CaseRow, CommentRow, TaskRow, VersionRow
 from napari_tumorseg.core.errors import GeometryError, InputError, OutputError
 
-__all__ = ["JOURNALS", "answer", "open_up", "submit"]
+__all__ = ["JOURNALS", "answer", "check", "follow", "journal_name", "open_up", "record", "submit"]
 
 #: Folder of the journals among the study's files.
 JOURNALS = "journals"
@@ -50,7 +50,7 @@ def record(
 ) -> VersionRow:
     """Write a result into a task that is this person's; journal is name and hash of the copy."""
     session = change.session
-    _check(context, session, row, submission)
+    check(context, session, row, submission)
     version = version_row(
         submission.mask, case_id=row.case_id, task_id=row.id, step=row.step, author=person, kind="rater",
         at_us=change.at_us, parent_id=row.start_version,
@@ -129,7 +129,8 @@ def _lock_case(session: Session, task_id: int) -> None:
         session.execute(sa.select(CaseRow.id).where(CaseRow.id == case_id).with_for_update())
 
 
-def _check(context: StudyContext, session: Session, row: TaskRow, submission: Submission) -> None:
+def check(context: StudyContext, session: Session, row: TaskRow, submission: Submission) -> None:
+    """Raise `InputError` for a result that does not suit its task."""
     protocol = context.protocol
     step = protocol.step(row.step)
     case = session.get_one(CaseRow, row.case_id)
@@ -179,8 +180,7 @@ def _keep_journal(context: StudyContext, task_id: int, journal: Path | None) -> 
     if about != f"{context.uid}:{task_id}":
         raise InputError(f"{journal.name} is the record of another task.", "Submit the task from its own window.")
     digest = hashlib.sha256(journal.read_bytes()).hexdigest()
-    # Named by its content, so that no later attempt can write over the record of a submitted task.
-    name = f"{JOURNALS}/{task_id:06d}-{digest[:16]}.journal"
+    name = journal_name(task_id, digest)
     target = context.files / name
     part = target.with_suffix(".part")
     try:
@@ -192,6 +192,11 @@ def _keep_journal(context: StudyContext, task_id: int, journal: Path | None) -> 
             f"The record of the work cannot be copied to {target.parent}: {error.strerror}.", "Free some space, and submit again."
         ) from error
     return name, digest
+
+
+def journal_name(task_id: int, digest: str) -> str:
+    """Return the name of a journal among the study's files: by its content, so that nothing later can write over it."""
+    return f"{JOURNALS}/{task_id:06d}-{digest[:16]}.journal"
 
 
 # -- a pipeline goes on

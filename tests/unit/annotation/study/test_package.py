@@ -202,3 +202,39 @@ def test_a_checker_works_offline_in_a_pipeline(tmp_path: Path, hands: Hands) -> 
     assert int((mask.labels > 0).sum()) == 5
     assert student.verify() == []
     assert study.verify() == []
+
+
+@pytest.mark.parametrize(
+    ("edit", "word"),
+    [
+        (lambda r: r.update(id=9), "was not in its package"),
+        (lambda r: r.update(decision="approve"), "no decision of the step"),
+        (lambda r: r["version"].update(sha256="0" * 64), "was altered"),
+        (lambda r: r["version"].update(shape="[1,1,384]"), "not on the grid"),
+        (lambda r: r.pop("facts"), "does not hold what a package holds"),
+        (lambda r: r["answers"].append({"question": "seen-before", "value": 7, "at_us": 0}), "no answer to"),
+        (lambda r: r["comments"].append({"z": 99, "y": 0, "x": 0, "text": "x", "at_us": 0}), "outside the image"),
+        (lambda r: r.update(journal="../../study.sqlite", journal_sha256="0" * 64), "is not whole"),
+    ],
+)
+def test_its_holder_cannot_put_into_a_package_what_the_study_would_not_take(
+    whole: StudyStore, offline: StudyStore, tmp_path: Path, edit: Any, word: str
+) -> None:
+    from napari_tumorseg.annotation.study.package import _write
+
+    pack_answer(offline, tmp_path / "back.zip")
+    with zipfile.ZipFile(tmp_path / "back.zip") as file:
+        files = {name: file.read(name) for name in file.namelist()}
+    manifest = {k: v for k, v in json.loads(files.pop("manifest.json")).items() if k != "files"}
+    files.pop("signature")
+    results = json.loads(files["results.json"])
+    edit(results[0])
+    files["results.json"] = json.dumps(results).encode()
+    assert offline.place is not None
+    _write(tmp_path / "edited.zip", manifest, files, offline.place.read_key())
+    before = (whole.audit_head, sorted(p.name for p in (tmp_path / "whole").iterdir()))
+    with pytest.raises(InputError, match=word):
+        merge(whole, tmp_path / "edited.zip")
+    assert (whole.audit_head, sorted(p.name for p in (tmp_path / "whole").iterdir())) == before
+    assert submitted(whole) == []
+    assert merge(whole, tmp_path / "back.zip")["merged"] == 2
