@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from napari_tumorseg.core.jobs import Progress
 if TYPE_CHECKING:
     from napari_tumorseg.annotation.study.store import StudyStore
 
-__all__ = ["ExportRequest", "export_study"]
+__all__ = ["ExportRequest", "export_study", "write_rows"]
 
 _TABLES = ("tasks", "events", "versions", "ratings", "comments", "audit", "planted")
 
@@ -78,14 +78,18 @@ def export_study(request: ExportRequest, progress: Progress | None = None) -> di
                 continue
             rows = study.rows(table)
             counts[table] = len(rows)
-            files += [str(path) for path in _write(rows, request.out, table)]
+            files += [str(path) for path in write_rows(rows, request.out, table)]
         if request.masks:
             files += _masks(study, request.out / "masks")
         notice = "The data are not locked: arms, and what would tell them, are left out." if hidden else ""
         return {"rows": counts, "files": files, "locked": study.locked, "notice": notice}
 
 
-def _write(rows: Sequence[dict[str, Any]], out: Path, table: str) -> tuple[Path, Path]:
+def write_rows(rows: Sequence[Mapping[str, Any]], out: Path, table: str) -> tuple[Path, Path]:
+    """Write rows as ``TABLE.csv`` and ``TABLE.parquet`` into a folder; mappings and lists become JSON.
+
+    Columns are those of all rows, in the order in which they first occur.
+    """
     import pyarrow as pa
     from pyarrow import parquet
 
