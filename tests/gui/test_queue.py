@@ -174,7 +174,7 @@ def test_a_case_that_cannot_be_read_is_told_about_when_it_is_wanted(open_window,
     dock.session.said.connect(lambda line, bad: said.append(bad))
     with qtbot.waitSignal(work.opened, timeout=20000):
         work.open_folder(folder)
-    qtbot.waitUntil(lambda: work._job is None, timeout=20000)
+    qtbot.waitUntil(lambda: not work.reading, timeout=20000)
     assert (said, work.ahead) == ([], "")
     work.step(1)
     qtbot.waitUntil(lambda: not work.busy, timeout=20000)

@@ -12,11 +12,11 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QListWidget, QListWidgetIte
 from napari_tumorseg.core.case import Case
 from napari_tumorseg.core.jobs import Progress
 from napari_tumorseg.inference.memory import free_bytes
-from napari_tumorseg.widgets.jobs import Job
 from napari_tumorseg.widgets.napari_adapter import main_window
 from napari_tumorseg.widgets.napari_views import main_qt_viewer
 from napari_tumorseg.widgets.parked_work import ParkedWork
 from napari_tumorseg.widgets.parts import button, choose, note
+from napari_tumorseg.widgets.read_ahead import ReadAhead
 from napari_tumorseg.workflows.open_case import OpenRequest, open_case
 from napari_tumorseg.workflows.queue import CaseQueue, CaseState, Place, QueuedCase, case_bytes, may_read_ahead
 
@@ -69,10 +69,8 @@ class CaseQueueWork(QObject):
         self.queue: CaseQueue | None = None
         self.unsaved_work: UnsavedWork | None = ParkedWork(session)
         self.may_discard: Callable[[str], bool] = self._ask
-        self._ahead: tuple[str, Case] | None = None
-        self._job: Job | None = None
-        self._wanted: QueuedCase | None = None
-        self._reading = ""
+        self._reader = ReadAhead(session.runner, "queue", self)
+        self._reader.read.connect(self._on_read_ahead)
         self._shown = ""
         self._case: Case | None = None
         session.case_changed.connect(self._on_case)
@@ -103,12 +101,17 @@ class CaseQueueWork(QObject):
     @property
     def ahead(self) -> str:
         """Key of the case that has been read ahead, "" for none."""
-        return self._ahead[0] if self._ahead is not None else ""
+        return self._reader.key
 
     @property
     def busy(self) -> bool:
         """Whether the user waits for a case."""
-        return self._wanted is not None
+        return self._reader.waiting
+
+    @property
+    def reading(self) -> bool:
+        """Whether a case is being read, wanted or not."""
+        return self._reader.reading
 
     # -- what the user does
 
@@ -116,7 +119,7 @@ class CaseQueueWork(QObject):
         """Open a folder of case folders, at the case where it was left or the first that is not done."""
         with self._session.reporting():
             queue = CaseQueue(folder, self._session.settings)
-            self._drop()
+            self._reader.forget()
             self._leave_place()
             self.queue, self._shown = queue, ""
             self.changed.emit()
@@ -138,15 +141,8 @@ class CaseQueueWork(QObject):
         """Show a case; what is not saved is put away, or the user is asked."""
         if self.queue is None or case.key == self._shown or not self._may_leave():
             return
-        if self._ahead is not None and self._ahead[0] == case.key:
-            found, self._ahead = self._ahead[1], None
-            self._show(case, found)
-        else:
-            self._wanted = case
-            if self._reading != case.key:
-                self._drop()
-                self._read(case)
-            self.changed.emit()
+        self._reader.want(case.key, _reads(case), lambda found: self._show(case, found), self._on_failed)
+        self.changed.emit()
 
     def set_done(self, done: bool) -> None:
         """Say that the case that is shown is done, or is still in work."""
@@ -177,49 +173,17 @@ class CaseQueueWork(QObject):
         assert isinstance(window, QWidget)
         return bool(choose(window, question, f"{names} is not saved. Opening another case closes it.", ("Discard the mask",)))
 
-    def _read(self, case: QueuedCase) -> None:
-        def work(progress: Progress) -> Case:
-            return open_case(OpenRequest((case.path,)), progress)
+    def _on_read_ahead(self, key: str) -> None:
+        if self.queue is not None:
+            self.read_ahead.emit(next(case for case in self.queue.cases if case.key == key))
 
-        self._reading = case.key
-        job = self._session.runner.start(
-            "queue", work, done=lambda found: self._on_read(case, found), failed=lambda error: self._on_failed(case, error)
-        )
-        self._job = job
-        job.finished.connect(lambda: self._forget(job))
-
-    def _on_read(self, case: QueuedCase, found: Case) -> None:
-        # The thread is free, though its job says so only after this.
-        self._reading, self._job = "", None
-        if self._wanted is not None and self._wanted.key == case.key:
-            self._show(case, found)
-        elif self.queue is not None and case_bytes(found) <= free_bytes("cpu"):
-            self._ahead = (case.key, found)
-            self.read_ahead.emit(case)
-
-    def _on_failed(self, case: QueuedCase, error: BaseException) -> None:
-        self._reading = ""
-        # A case that nobody waits for is told about when it is wanted.
-        if self._wanted is not None and self._wanted.key == case.key:
-            self._wanted = None
-            self._session.report(error)
-            self.changed.emit()
-
-    def _forget(self, job: Job) -> None:
-        if self._job is job:
-            self._job = None
-
-    def _drop(self) -> None:
-        self._ahead = None
-        self._reading = ""
-        job, self._job = self._job, None
-        if job is not None:
-            job.cancel()
+    def _on_failed(self, error: BaseException) -> None:
+        self._session.report(error)
+        self.changed.emit()
 
     def _show(self, case: QueuedCase, found: Case) -> None:
         queue, session = self.queue, self._session
         assert queue is not None
-        self._wanted = None
         self._leave_place()
         with session.reporting():
             now = next(own for own in queue.cases if own.key == case.key)
@@ -243,11 +207,12 @@ class CaseQueueWork(QObject):
         queue = self.queue
         coming = queue.neighbour(1) if queue is not None else None
         open_now = self._session.case
-        if coming is None or coming.key == self.ahead or self._job is not None:
+        if coming is None or coming.key == self.ahead or self.reading:
             return
-        self._ahead = None
         if may_read_ahead(coming.path, case_bytes(open_now) if open_now is not None else 0, free_bytes("cpu")):
-            self._read(coming)
+            self._reader.look_ahead(coming.key, _reads(coming), lambda found: case_bytes(found) <= free_bytes("cpu"))
+        else:
+            self._reader.drop()
 
     def _on_case(self) -> None:
         # Renaming a sequence gives a new Case object of the same name; another case was opened by other means.
@@ -300,6 +265,10 @@ class CaseQueueWork(QObject):
     def _tell_lasting(self) -> None:
         if self.queue is not None and not self.queue.lasting:
             self._session.said.emit("The queue's states cannot be kept: the settings folder cannot be written. Free some space.", True)
+
+
+def _reads(case: QueuedCase) -> Callable[[Progress], Case]:
+    return lambda progress: open_case(OpenRequest((case.path,)), progress)
 
 
 def _three(values: Iterable[float]) -> tuple[float, float, float]:

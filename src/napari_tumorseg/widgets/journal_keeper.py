@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -69,6 +69,12 @@ class JournalKeeper(QObject):
     ----------
     session : Session
         Owner.
+
+    Attributes
+    ----------
+    study_facts : callable
+        Given a mask that is opened, returns what its journal's `Task` says of a study; {} outside one. The journal of a study's
+        task is kept even when nothing was changed: looking is work.
     """
 
     changed = Signal()
@@ -81,6 +87,7 @@ class JournalKeeper(QObject):
         self._books: dict[OpenMask, _Book] = {}
         self._resumed: dict[OpenMask, FoundJournal] = {}
         self._refused = ""
+        self.study_facts: Callable[[OpenMask], Mapping[str, Any]] = lambda _mask: {}
         self._again = QTimer(self)
         self._again.setSingleShot(True)
         self._again.setInterval(_LOOK_AGAIN_MS)
@@ -174,13 +181,14 @@ class JournalKeeper(QObject):
         case = session.case
         volume = session.volumes.get(mask.reference)
         source = volume.source if volume is not None else None
+        study = self.study_facts(mask)
         task = Task.of(
             mask.document,
             case.name if case is not None else "",
             mask.name,
             sequence=mask.reference,
             reference=Reference.of(source.paths if source is not None else ()),
-            person=session.settings.person,
+            **{"person": session.settings.person, **study},
         )
         try:
             path = found.path if found is not None else new_journal_path(session.settings)
@@ -192,7 +200,7 @@ class JournalKeeper(QObject):
                 session.said.emit(str(error), True)
             return
         self._refused = ""
-        self._books[mask] = _Book(mask, journal, Recorder(mask.document, journal), (mask.saved_revision, mask.path))
+        self._books[mask] = _Book(mask, journal, Recorder(mask.document, journal), (mask.saved_revision, mask.path), bool(study))
         session.lesions.record_into(mask.document, journal.note)
 
     # -- restoring
@@ -213,9 +221,10 @@ class JournalKeeper(QObject):
         if not self.fits(found):
             raise InputError(f"The mask {found.task.mask} belongs to the case {found.task.case}.", "Open that case first.")
         session = self._session
-        session.runner.start("restore", lambda _progress: restore(found), done=lambda back: self._adopt(found, back), failed=session.report)
+        session.runner.start("restore", lambda _progress: restore(found), done=lambda back: self.adopt(found, back), failed=session.report)
 
-    def _adopt(self, found: FoundJournal, back: Restored) -> None:
+    def adopt(self, found: FoundJournal, back: Restored) -> None:
+        """Open the mask that was read from a journal, which goes on in its file; nothing where its case is not open."""
         session, document = self._session, back.document
         reference = self._reference(found)
         if reference is None:

@@ -57,6 +57,7 @@ class ProvenanceOverlay(QObject):
         self._stop_listening: Callable[[], None] | None = None
         # An undo may change the mask in many places: they are drawn together.
         self._box: Box | None = None
+        self._blinded = False
         self._soon = QTimer(self)
         self._soon.setSingleShot(True)
         self._soon.setInterval(0)
@@ -79,17 +80,27 @@ class ProvenanceOverlay(QObject):
 
     @property
     def ready(self) -> bool:
-        """Whether there is a mask to show it for."""
-        return self._mask is not None
+        """Whether there is a mask to show it for, and it may be shown."""
+        return self._mask is not None and not self._blinded
 
     @property
     def text(self) -> str:
-        """Volumes by origin, e.g. "AI 53.1 mL, changed 0.40, added 1.20, removed 0.10 mL"; "" without a mask."""
-        if self._mask is None:
+        """Volumes by origin, e.g. "AI 53.1 mL, changed 0.40, added 1.20, removed 0.10 mL"; "" where it is not `ready`."""
+        if self._mask is None or self._blinded:
             return ""
         ml = self._mask.provenance.counts().ml
         ai, changed, added, removed = (ml_text(ml[name]) for name in ("ai", "changed", "added", "removed"))
         return f"AI {ai} mL, changed {changed}, added {added}, removed {removed} mL"
+
+    @property
+    def blinded(self) -> bool:
+        """Whether the origin is kept from the user."""
+        return self._blinded
+
+    def set_blinded(self, blinded: bool) -> None:
+        """Keep the origin of the masks from the user, as a study may ask."""
+        self._blinded = blinded
+        self.set_on(False)
 
     # -- what the user does
 
@@ -98,8 +109,8 @@ class ProvenanceOverlay(QObject):
         self.set_on(not self.on)
 
     def set_on(self, on: bool) -> None:
-        """Show the overlay or take it away; without a mask it stays off."""
-        if on and self._shown is None and self._mask is not None:
+        """Show the overlay or take it away; where it is not `ready` it stays off."""
+        if on and self._shown is None and self._mask is not None and not self._blinded:
             self._shown = ReadOnlyLabels(
                 self._session,
                 self._mask.provenance.classes,
@@ -180,6 +191,7 @@ class ProvenanceBar(QWidget):
         self.text.setText(text)
         self.text.setVisible(bool(text))
         self.switch.setEnabled(overlay.ready)
+        self.switch.setVisible(overlay.ready or not overlay.blinded)
         self.switch.setChecked(overlay.on)
 
 

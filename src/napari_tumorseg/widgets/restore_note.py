@@ -16,7 +16,9 @@ __all__ = ["RestoreNote"]
 
 
 class RestoreNote(QWidget):
-    """Lists masks whose work was broken off, or closed without saving it, each with Restore, Keep for later and Discard; hidden while there are none.
+    """Lists masks whose work was broken off, or closed without saving it; hidden while there are none.
+
+    Each has Restore, Keep for later and Discard. Tasks of a study are not among them.
 
     Parameters
     ----------
@@ -51,7 +53,9 @@ class RestoreNote(QWidget):
             session.runner.start("journals", self._find, done=self._show, failed=session.report)
 
     def _find(self, _progress: Progress) -> tuple[FoundJournal, ...]:
-        return find_journals(self._session.settings, Left.BROKEN_OFF, Left.NOT_SAVED)
+        left = find_journals(self._session.settings, Left.BROKEN_OFF, Left.NOT_SAVED)
+        # A task of a study goes on in its study, where it is known whose it is.
+        return tuple(found for found in left if not found.study_task)
 
     def _show(self, found: tuple[FoundJournal, ...]) -> None:
         for row in self.rows:

@@ -86,6 +86,8 @@ class Session(QObject):
         self.timepoint = -1
         self.reference = ""
         self.masks: list[OpenMask] = []
+        # Why no other case, mask or model may be taken now, and what to do; "" where they may. A study's task sets it.
+        self.held = ""
         self.active: OpenMask | None = None
         self._notice: object | None = None
         # The image that is seen, resampled to the mask's grid where it lies on another.
@@ -119,7 +121,9 @@ class Session(QObject):
     # -- case
 
     def open_case(self, case: Case, timepoint: int = -1) -> None:
-        """Show a case; what was open before is closed."""
+        """Show a case; what was open before is closed. Refused with `InputError` while the open one is `held`."""
+        if self.held:
+            raise InputError(self.held)
         self.close_case()
         self.case = case
         self.timepoint = timepoint

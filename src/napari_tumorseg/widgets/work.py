@@ -168,6 +168,9 @@ class Work(QObject):
         if self._job is not None:
             self._session.said.emit("Wait until the step under way is done, or cancel it.", True)
             return
+        if self._session.held:
+            self._session.said.emit(self._session.held, True)
+            return
         outcome = ["cancelled"]
 
         def take(result: Any) -> None:

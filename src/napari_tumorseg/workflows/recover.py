@@ -79,6 +79,11 @@ class FoundJournal:
     mask_path: Path | None = None
 
     @property
+    def study_task(self) -> str:
+        """Study and number of the task that it belongs to; "" outside a study."""
+        return str(self.task.more.get("study_task", ""))
+
+    @property
     def line(self) -> str:
         """What the user reads of it: case, mask, number of changes, local time.
 
