@@ -17,6 +17,7 @@ from napari_tumorseg.widgets.napari_views import main_qt_viewer
 from napari_tumorseg.widgets.parked_work import ParkedWork
 from napari_tumorseg.widgets.parts import button, choose, note
 from napari_tumorseg.widgets.read_ahead import ReadAhead
+from napari_tumorseg.widgets.session_part import SessionPart
 from napari_tumorseg.workflows.open_case import OpenRequest, open_case
 from napari_tumorseg.workflows.queue import CaseQueue, CaseState, Place, QueuedCase, case_bytes, may_read_ahead
 
@@ -38,7 +39,7 @@ class UnsavedWork(Protocol):
         ...
 
 
-class CaseQueueWork(QObject):
+class CaseQueueWork(SessionPart):
     """Goes through a folder of cases.
 
     At most one case is read ahead, in a thread, and only while memory is plenty; it is dropped when
@@ -52,20 +53,13 @@ class CaseQueueWork(QObject):
         The `QueuedCase` that has been read ahead.
     opened(object)
         The `QueuedCase` that is shown.
-
-    Parameters
-    ----------
-    session : Session
-        Owner.
     """
 
-    changed = Signal()
     read_ahead = Signal(object)
     opened = Signal(object)
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self._session = session
         self.queue: CaseQueue | None = None
         self.unsaved_work: UnsavedWork | None = ParkedWork(session)
         self.may_discard: Callable[[str], bool] = self._ask
@@ -82,12 +76,6 @@ class CaseQueueWork(QObject):
         if event is not None and event.type() == QEvent.Type.Close and self.queue is not None:
             self.remember()
         return False
-
-    @classmethod
-    def of(cls, session: Session) -> CaseQueueWork:
-        """Return the queue of a session, made at the first call."""
-        found = session.findChild(cls)
-        return found if found is not None else cls(session)
 
     # -- state
 

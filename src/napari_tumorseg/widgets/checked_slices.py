@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from qtpy.QtCore import QObject, Signal
 
 from napari_tumorseg.widgets.masks import OpenMask
+from napari_tumorseg.widgets.session_part import SessionPart
 
 if TYPE_CHECKING:
     from napari_tumorseg.widgets.session import Session
@@ -16,25 +16,17 @@ if TYPE_CHECKING:
 __all__ = ["CheckedSlices"]
 
 
-class CheckedSlices(QObject):
+class CheckedSlices(SessionPart):
     """Remembers, for each open mask, which slices were checked.
 
     Signals
     -------
     changed()
         A slice was checked, or is not any more.
-
-    Parameters
-    ----------
-    session : Session
-        Owner.
     """
-
-    changed = Signal()
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self._session = session
         self._slices: dict[OpenMask, set[tuple[int, int]]] = {}
         session.masks_changed.connect(self._forget_closed)
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image, Layer
 from napari.utils.colormaps import Colormap, ensure_colormap
-from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_tumorseg._layers import volume_to_layers
@@ -18,6 +17,7 @@ from napari_tumorseg.inference.uncertainty import UncertaintyMap, kind_of, uncer
 from napari_tumorseg.widgets.jobs import Job
 from napari_tumorseg.widgets.masks import OpenMask
 from napari_tumorseg.widgets.parts import button, note, toggle
+from napari_tumorseg.widgets.session_part import SessionPart
 from napari_tumorseg.workflows.doubt import Doubt, DoubtRequest, DoubtWalk, doubt_volume, find_doubts
 from napari_tumorseg.workflows.segment import SegmentResult
 
@@ -32,25 +32,17 @@ _TOP_BITS = 1.0
 _OPACITY = 0.75
 
 
-class Doubts(QObject):
+class Doubts(SessionPart):
     """What the model was unsure of in the mask that it made last.
 
     Signals
     -------
     changed()
         There are other places, the user is at another one, or the overlay was switched.
-
-    Parameters
-    ----------
-    session : Session
-        Owner.
     """
-
-    changed = Signal()
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self._session = session
         self._mask: OpenMask | None = None
         self._found: UncertaintyMap | None = None
         self._walk: DoubtWalk | None = None
@@ -61,12 +53,6 @@ class Doubts(QObject):
         self._early: list[Change] = []
         session.masks_changed.connect(self._on_masks)
         session.viewer.layers.events.removed.connect(self._on_removed)
-
-    @classmethod
-    def of(cls, session: Session) -> Doubts:
-        """Return the doubts of a session, made at the first call."""
-        found = session.findChild(cls)
-        return found if found is not None else cls(session)
 
     # -- state
 

@@ -6,7 +6,7 @@ import weakref
 from typing import Any
 
 from napari.layers import Layer
-from qtpy.QtCore import QEvent, QObject, QTimer, Signal
+from qtpy.QtCore import QEvent, QObject, QTimer
 
 from napari_tumorseg.widgets.crosshair import PLANE_COLOURS
 from napari_tumorseg.widgets.mask_layer import MaskLayer
@@ -14,6 +14,7 @@ from napari_tumorseg.widgets.napari_adapter import main_window, real
 from napari_tumorseg.widgets.napari_views import CentralPlace, SceneLines, main_qt_viewer
 from napari_tumorseg.widgets.plane_view import PlaneView
 from napari_tumorseg.widgets.session import Session
+from napari_tumorseg.widgets.session_part import SessionPart
 from napari_tumorseg.widgets.shared_scale import SharedScale
 from napari_tumorseg.widgets.side_view import PlaneSide, SideView, ThreeDSide
 from napari_tumorseg.widgets.surface_view import SurfaceView
@@ -27,7 +28,7 @@ _PANELS = ("main", "second", "third", "3-D")
 _IN_3D = 3
 
 
-class LinkedViews(QObject):
+class LinkedViews(SessionPart):
     """Shows the other two planes and the mask in 3-D beside napari's own canvas.
 
     napari's canvas stays the first view, with its layer list and controls; the others have
@@ -50,8 +51,6 @@ class LinkedViews(QObject):
     alone : bool
         Whether the active view has the whole place.
     """
-
-    changed = Signal()
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
@@ -87,12 +86,6 @@ class LinkedViews(QObject):
         self._window = weakref.ref(window)
         for closed in (window, main_qt_viewer(session.viewer)):
             closed.installEventFilter(self)
-
-    @classmethod
-    def of(cls, session: Session) -> LinkedViews:
-        """Return the linked views of a session, made at the first call and switched off."""
-        found = session.findChild(cls)
-        return found if found is not None else cls(session)
 
     # -- what the user does
 

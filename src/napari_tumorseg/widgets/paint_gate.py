@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
-from qtpy.QtCore import QObject, Signal
 
 from napari_tumorseg.core.errors import InputError
 from napari_tumorseg.editing.gates import ThresholdParams, suggest_window
@@ -14,6 +13,7 @@ from napari_tumorseg.editing.scope import Target
 from napari_tumorseg.editing.tools import GateRun, Tool, tool
 from napari_tumorseg.widgets.mask_layer import MaskLayer
 from napari_tumorseg.widgets.napari_adapter import Stamp
+from napari_tumorseg.widgets.session_part import SessionPart
 from napari_tumorseg.workflows.correct import scope_of
 
 if TYPE_CHECKING:
@@ -26,25 +26,17 @@ THRESHOLD, ADAPTIVE = "threshold_paint", "adaptive_brush"
 _ENOUGH = 30
 
 
-class PaintGate(QObject):
+class PaintGate(SessionPart):
     """Sets the gate of the active mask's layer.
 
     Signals
     -------
     changed()
         Another gate, or other settings.
-
-    Parameters
-    ----------
-    session : Session
-        Owner.
     """
-
-    changed = Signal()
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self._session = session
         self._view: MaskLayer | None = None
         self.tool: Tool | None = None
         self._params: dict[str, Any] = {}

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, Qt, QTimer, Signal
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
 
 from napari_tumorseg.annotation.provenance import OriginClass
@@ -15,6 +15,7 @@ from napari_tumorseg.core.wording import ml_text
 from napari_tumorseg.widgets.masks import OpenMask
 from napari_tumorseg.widgets.parts import note, toggle
 from napari_tumorseg.widgets.replay_layer import ReadOnlyLabels
+from napari_tumorseg.widgets.session_part import SessionPart
 
 if TYPE_CHECKING:
     from napari_tumorseg.widgets.session import Session
@@ -30,7 +31,7 @@ ORIGIN_COLOURS = MappingProxyType(
 _OPACITY = 0.8
 
 
-class ProvenanceOverlay(QObject):
+class ProvenanceOverlay(SessionPart):
     """Shows what of the active mask the AI made and what a person changed, added or removed.
 
     It is switched off when another mask becomes active, when the case is closed and when the user takes
@@ -40,18 +41,10 @@ class ProvenanceOverlay(QObject):
     -------
     changed()
         The overlay was switched, or the volumes are others.
-
-    Parameters
-    ----------
-    session : Session
-        Owner.
     """
-
-    changed = Signal()
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self._session = session
         self._mask: OpenMask | None = None
         self._shown: ReadOnlyLabels | None = None
         self._stop_listening: Callable[[], None] | None = None
@@ -64,12 +57,6 @@ class ProvenanceOverlay(QObject):
         self._soon.timeout.connect(self._redraw)
         session.masks_changed.connect(self._on_masks)
         self._on_masks()
-
-    @classmethod
-    def of(cls, session: Session) -> ProvenanceOverlay:
-        """Return the overlay of a session, made at the first call."""
-        found = session.findChild(cls)
-        return found if found is not None else cls(session)
 
     # -- state
 

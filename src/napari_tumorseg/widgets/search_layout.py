@@ -19,6 +19,7 @@ from napari_tumorseg.widgets.napari_adapter import main_window
 from napari_tumorseg.widgets.napari_views import SideCanvas, main_qt_viewer
 from napari_tumorseg.widgets.parts import button, note
 from napari_tumorseg.widgets.plane_view import PlaneView
+from napari_tumorseg.widgets.session_part import SessionPart
 from napari_tumorseg.workflows.display import in_reading_order
 from napari_tumorseg.workflows.prior import PriorStudy, align_prior, carry_mask, prior_index
 from napari_tumorseg.workflows.scene import PLANES, Scene
@@ -32,7 +33,7 @@ __all__ = ["SearchLayout"]
 _ABSOLUTE = ("HU", "SUV")
 
 
-class SearchLayout(QObject):
+class SearchLayout(SessionPart):
     """Shows the visit before the open one to the left of the canvas.
 
     Slice, plane, zoom, position, sequence and window follow the current study, and the other way
@@ -44,19 +45,12 @@ class SearchLayout(QObject):
         The layout was opened or closed, or shows something else.
     progress(float, str)
         While the prior is being registered.
-
-    Parameters
-    ----------
-    session : Session
-        Owner.
     """
 
-    changed = Signal()
     progress = Signal(float, str)
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self._session = session
         self.study: PriorStudy | None = None
         self._side: _PriorView | None = None
         self._job: Job | None = None
@@ -66,12 +60,6 @@ class SearchLayout(QObject):
         # The main Qt viewer is closed by a script, the window by its user.
         for closed in (main_window(session.viewer), main_qt_viewer(session.viewer)):
             closed.installEventFilter(self)
-
-    @classmethod
-    def of(cls, session: Session) -> SearchLayout:
-        """Return the search layout of a session, made at the first call and closed."""
-        found = session.findChild(cls)
-        return found if found is not None else cls(session)
 
     # -- state
 

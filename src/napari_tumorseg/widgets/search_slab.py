@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QObject, Signal
-
+from napari_tumorseg.widgets.session_part import SessionPart
 from napari_tumorseg.workflows.compare_images import PROJECTIONS, Slab
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ __all__ = ["SlabView"]
 _EDGE = 0.99
 
 
-class SlabView(QObject):
+class SlabView(SessionPart):
     """Shows the images of the case through a slab; masks stay at the slice in view.
 
     A brush paints into the slice in the middle of the slab, as the mask that is seen is the one of
@@ -29,18 +28,10 @@ class SlabView(QObject):
     -------
     changed()
         The slab was switched or is another one.
-
-    Parameters
-    ----------
-    session : Session
-        Owner.
     """
-
-    changed = Signal()
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self._session = session
         self._on = False
         self._applying = False
         self.slab = Slab()
@@ -49,12 +40,6 @@ class SlabView(QObject):
         session.view.plane_changed.connect(self._on_plane)
         # Layers that others add may change the number of axes.
         session.viewer.dims.events.ndim.connect(self._on_ndim)
-
-    @classmethod
-    def of(cls, session: Session) -> SlabView:
-        """Return the slab of a session, made at the first call and switched off."""
-        found = session.findChild(cls)
-        return found if found is not None else cls(session)
 
     @property
     def on(self) -> bool:

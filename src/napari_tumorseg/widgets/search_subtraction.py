@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from napari.layers import Image
-from qtpy.QtCore import QObject, Signal
 
 from napari_tumorseg._layers import volume_to_layers
 from napari_tumorseg.core.jobs import Progress
 from napari_tumorseg.widgets.jobs import Job
+from napari_tumorseg.widgets.session_part import SessionPart
 from napari_tumorseg.workflows.compare_images import Subtraction, subtract
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["SubtractionView"]
 
 
-class SubtractionView(QObject):
+class SubtractionView(SessionPart):
     """Shows T1c minus T1 in place of the sequence, and the sequence again.
 
     It is computed in a thread when it is first wanted, and forgotten with the case.
@@ -29,30 +29,16 @@ class SubtractionView(QObject):
     -------
     changed()
         It was switched, is being made, or is there no more.
-
-    Parameters
-    ----------
-    session : Session
-        Owner.
     """
-
-    changed = Signal()
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self._session = session
         self._layer: Image | None = None
         self._job: Job | None = None
         self.result: Subtraction | None = None
         session.view.scene_changed.connect(self.clear)
         session.view.sequence_changed.connect(self._on_sequence)
         session.viewer.layers.events.removed.connect(self._on_removed)
-
-    @classmethod
-    def of(cls, session: Session) -> SubtractionView:
-        """Return the subtraction of a session, made at the first call."""
-        found = session.findChild(cls)
-        return found if found is not None else cls(session)
 
     @property
     def possible(self) -> bool:
