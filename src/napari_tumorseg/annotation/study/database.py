@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from napari_tumorseg.annotation.study.share import check_disk
 from napari_tumorseg.core.errors import InputError, OutputError, TumorSegError
 
-__all__ = ["FILE", "Database", "closed_on_error", "is_url", "upgrade"]
+__all__ = ["FILE", "Database", "closed_on_error", "is_url", "refuse_password", "upgrade"]
 
 #: Name of the SQLite file in a study's folder.
 FILE = "study.sqlite"
@@ -122,6 +122,12 @@ def closed_on_error(database: Database) -> Iterator[None]:
     except BaseException:
         database.close()
         raise
+
+
+def refuse_password(url: str) -> None:
+    """Raise `InputError` for an address with a password in it, which would be written into the study's folder."""
+    if is_url(url) and sa.make_url(url).password:
+        raise InputError("The address of the database holds a password.", "Leave it out, and put it into ~/.pgpass or PGPASSWORD.")
 
 
 def upgrade(connection: sa.Connection, revision: str = "head") -> None:

@@ -73,6 +73,13 @@ class StudyFolder:
             f'format = {_FORMAT}\ndatabase = "{quoted[0]}"\nfiles = "{quoted[1]}"\n'
         )
 
+    def make(self) -> None:
+        """Make the folder where it is missing."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"The folder {self.folder} cannot be made: {error.strerror}.", "Choose another folder.") from error
+
     def write(self) -> None:
         """Write the file, whole or not at all."""
         write_text(self.folder / STUDY_FILE, self.text)

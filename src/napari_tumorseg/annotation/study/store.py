@@ -19,7 +19,7 @@ from napari_tumorseg.annotation.entries import Clock
 from napari_tumorseg.annotation.study import checks, ending, handout, rows_out, setup, submission, views
 from napari_tumorseg.annotation.study.audit import Problem
 from napari_tumorseg.annotation.study.context import Change, StudyContext, audit_head, study_row
-from napari_tumorseg.annotation.study.database import Database, closed_on_error, is_url
+from napari_tumorseg.annotation.study.database import Database, closed_on_error, is_url, refuse_password
 from napari_tumorseg.annotation.study.folder import STUDY_FILE, StudyFolder, write_text
 from napari_tumorseg.annotation.study.plan import Plan
 from napari_tumorseg.annotation.study.protocol import Protocol
@@ -108,11 +108,12 @@ class StudyStore:
         """
         if (folder / STUDY_FILE).exists() or (folder.is_dir() and any(folder.iterdir())):
             raise InputError(f"The folder {folder} is not empty.", "Choose a new folder for the study.")
+        refuse_password(database)
         place = StudyFolder(folder, database or StudyFolder(folder).database, files)
         base = Database(place.url, mounts)
         private = new_key()
         with closed_on_error(base):
-            _make(folder)
+            place.make()
             base.upgrade()
             context = StudyContext(
                 base, clock or Clock(), place.files_path, protocol, uid or uuid.uuid4().hex, title, protocol.schema, seed, package
@@ -397,12 +398,3 @@ def _study_row(context: StudyContext, change: Change, public_key: str) -> StudyR
         protocol_sha256=hashlib.sha256(context.protocol.text.encode()).hexdigest(), created_us=change.at_us,
         public_key=public_key, package=context.package, locked_us=0,
     )  # fmt: skip
-
-
-def _make(folder: Path) -> None:
-    from napari_tumorseg.core.errors import OutputError
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"The folder {folder} cannot be made: {error.strerror}.", "Choose another folder.") from error

@@ -106,6 +106,9 @@ def _new(request: InitRequest, progress: Progress) -> dict[str, Any]:
     for number, folder in enumerate(folders):
         progress.update(number / len(folders), f"Reading case {number + 1} of {len(folders)}")
         cases.append(NewCase(relative_location(folder, files), case_fingerprint(folder), folder.name in practice))
+    if len({case.fingerprint for case in cases}) != len(cases):
+        # Before anything is made: a database would keep half a study.
+        raise InputError("Two cases hold the same images.", "Take one of them out; a case is repeated by the protocol.")
     where = "." if request.files is None else request.files.resolve().as_posix()
     with StudyStore.create(request.folder, protocol, seed=seed, title=request.title, database=request.database, files=where) as study:
         study.add_cases(cases)

@@ -85,6 +85,13 @@ def test_an_address_that_leads_nowhere_is_told_without_its_password(url: str, wo
     assert "\n" not in str(error.value)
 
 
+def test_a_password_is_not_written_into_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="holds a password") as error:
+        StudyStore.create(tmp_path / "s", load_protocol("brats-mets-pipeline"), seed=1, database="postgresql://me:secret@host/study")
+    assert "secret" not in str(error.value)
+    assert not (tmp_path / "s").exists()
+
+
 def test_folders_that_are_no_study_are_told(tmp_path: Path, hands: Hands) -> None:
     with pytest.raises(InputError, match=r"holds no study\.toml"):
         StudyStore.open(tmp_path)
