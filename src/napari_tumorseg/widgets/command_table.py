@@ -97,6 +97,8 @@ COMMANDS: tuple[Command, ...] = (
     Command("undo_step", "Undo the last step", "", commands.undo_step, "Draw"),
     Command("redo_step", "Redo the step that was undone", "", commands.redo_step, "Draw"),
     Command("put_down", "Drop the outline or put the tool down", "", commands.put_down, "Draw"),
+    Command("study", "Tasks of a study", "", commands.study, "Finish"),
+    Command("evaluate", "Evaluate masks, PET and tables", "", commands.evaluate, "Finish"),
     Command("replay", "Replay the correction", "", commands.replay, "Finish"),
     Command("next_case", "Next case of the queue", "Ctrl+Alt+N", commands.next_case, "Finish"),
     Command("previous_case", "Previous case of the queue", "Ctrl+Alt+B", commands.previous_case, "Finish"),

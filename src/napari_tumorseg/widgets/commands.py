@@ -288,6 +288,20 @@ def replay(viewer: ViewerModel) -> None:
     show_replay(viewer)
 
 
+def study(viewer: ViewerModel) -> None:
+    """Work on the tasks of a study."""
+    from napari_tumorseg.widgets.study_dock import show_study
+
+    show_study(viewer)
+
+
+def evaluate(viewer: ViewerModel) -> None:
+    """Evaluate masks, PET and tables."""
+    from napari_tumorseg.widgets.measure_dock import show_measures
+
+    show_measures(viewer)
+
+
 def split_lesion(viewer: ViewerModel) -> None:
     """Make two lesions of the one in focus, at its narrowest neck; no voxel changes."""
     _session(viewer).focus.review.split()

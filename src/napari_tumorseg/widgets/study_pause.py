@@ -1,0 +1,79 @@
+"""A declared pause: nothing of the case can be seen or changed while it lasts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QDockWidget, QLabel, QWidget
+
+from napari_tumorseg.widgets.napari_adapter import main_window
+
+__all__ = ["PauseCover"]
+
+
+class PauseCover:
+    """Puts a plain area in the place of all canvases and disables the docks but one.
+
+    The canvases are hidden, not covered, so that the record says that they were not seen.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        With a window.
+    """
+
+    def __init__(self, viewer: Any) -> None:
+        self._viewer = viewer
+        self._cover: QLabel | None = None
+        self._hidden: list[QWidget] = []
+        self._disabled: list[QWidget] = []
+
+    @property
+    def on(self) -> bool:
+        """Whether the pause lasts."""
+        return self._cover is not None
+
+    def set_on(self, on: bool, but: QWidget) -> None:
+        """Begin or end the pause; the dock that holds `but` stays usable."""
+        if on and self._cover is None:
+            self._begin(but)
+        elif not on and self._cover is not None:
+            self._end()
+
+    def _begin(self, but: QWidget) -> None:
+        window = main_window(self._viewer)
+        place = window.centralWidget()
+        layout = place.layout() if place is not None else None
+        assert layout is not None
+        widgets = [item.widget() for i in range(layout.count()) if (item := layout.itemAt(i)) is not None]
+        self._hidden = [widget for widget in widgets if widget is not None and not widget.isHidden()]
+        for widget in self._hidden:
+            widget.hide()
+        # The thumbnails of the layer list show the images, too.
+        self._disabled = [d for d in window.findChildren(QDockWidget) if not d.isAncestorOf(but) and d.isEnabled()]
+        for dock in self._disabled:
+            content = dock.widget()
+            if content is not None:
+                content.hide()
+            dock.setEnabled(False)
+        self._cover = QLabel("Paused\n\nContinue in the Study dock to see the images again.")
+        self._cover.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._cover.setAccessibleName("Paused, the images are hidden")
+        self._cover.setStyleSheet("font-size: 22px;")
+        layout.addWidget(self._cover)
+
+    def _end(self) -> None:
+        cover, self._cover = self._cover, None
+        assert cover is not None
+        cover.hide()
+        cover.setParent(None)
+        cover.deleteLater()
+        for widget in self._hidden:
+            widget.show()
+        for dock in self._disabled:
+            dock.setEnabled(True)
+            content = dock.widget() if isinstance(dock, QDockWidget) else None
+            if content is not None:
+                content.show()
+        self._hidden, self._disabled = [], []
