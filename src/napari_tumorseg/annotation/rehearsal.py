@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from napari_tumorseg.annotation.entries import Clock, EventKind
 from napari_tumorseg.annotation.journal import Journal
@@ -19,7 +20,7 @@ from napari_tumorseg.annotation.task import Task
 from napari_tumorseg.annotation.timeline import BEAT_S
 from napari_tumorseg.annotation.timing import SUBMIT
 from napari_tumorseg.core.document import MaskDocument
-from napari_tumorseg.core.grid import Box
+from napari_tumorseg.core.grid import Box, bounding_box
 from napari_tumorseg.core.patches import Origin, PatchSource
 
 __all__ = ["Habits", "HandClock", "rehearse"]
@@ -137,6 +138,7 @@ def rehearse(
     habits: Habits | None = None,
     clock: HandClock | None = None,
     again: Callable[[], MaskDocument] | None = None,
+    final: npt.NDArray[np.unsignedinteger[Any]] | None = None,
     **more: Any,
 ) -> None:
     """Write the journal of a task whose primary time is `primary_s`, by a rater with some habits.
@@ -146,7 +148,7 @@ def rehearse(
     path : Path
         The journal; must not exist.
     document : MaskDocument
-        The mask; a voxel is painted at each tenth act or so.
+        The mask; something is painted at each tenth act or so.
     primary_s : float
         Time from the first image shown to submit, less pauses, time away and sleep; waiting for a model included.
     rng : numpy.random.Generator
@@ -157,6 +159,8 @@ def rehearse(
         The time.
     again : callable, optional
         Needed with `Habits.break_off`: gives the document back after the kill, as restoring a journal does.
+    final : numpy.ndarray
+        Shape (z, y, x): what the mask becomes, slice by slice, the rest of it at the end; voxels by chance where it is not given.
     **more
         Fields of the task: case, person, step ...
     """
@@ -173,7 +177,7 @@ def rehearse(
     work = primary_s - waiting
     first = work * habits.break_off
     if first:
-        _work(desk, first, rng, habits)
+        _work(desk, first, rng, habits, final)
         _kill(desk, path)
         clock.work(3600)
         clock.restart()
@@ -186,7 +190,9 @@ def rehearse(
     if habits.away_s:
         desk.during(EventKind.FOCUS, habits.away_s, False)
     clock.sleep(habits.asleep_s)
-    _work(desk, work - first, rng, habits)
+    _work(desk, work - first, rng, habits, final)
+    while final is not None and _paint_towards(desk, final):
+        pass
     desk.journal.event(EventKind.SAVED, name=SUBMIT)
     desk.recorder.stop()
     desk.journal.close()
@@ -199,7 +205,9 @@ def _show(desk: _Desk) -> None:
     desk.journal.event(EventKind.PHASE, name="correct")
 
 
-def _work(desk: _Desk, seconds: float, rng: np.random.Generator, habits: Habits) -> None:
+def _work(
+    desk: _Desk, seconds: float, rng: np.random.Generator, habits: Habits, final: npt.NDArray[np.unsignedinteger[Any]] | None
+) -> None:
     """Look, scroll and paint for some time, lesion after lesion."""
     spent, acts, lesion = 0.0, 0, 0
     shape = desk.document.grid.shape
@@ -214,7 +222,9 @@ def _work(desk: _Desk, seconds: float, rng: np.random.Generator, habits: Habits)
             lesion += 1
             desk.journal.event(EventKind.LESION, id=lesion)
             desk.journal.event(EventKind.TOOL, tool="paint" if lesion % 2 else "grow")
-        if acts % 10 == 0:
+        if acts % 10 == 0 and final is not None:
+            _paint_towards(desk, final)
+        elif acts % 10 == 0:
             z, y, x = (int(v) for v in np.unravel_index(int(rng.integers(desk.document.labels.size)), shape))
             box = Box((z, y, x), (z + 1, y + 1, x + 1))
             flipped = (desk.document.labels[box.slices] == 0).astype(np.uint8)
@@ -222,6 +232,17 @@ def _work(desk: _Desk, seconds: float, rng: np.random.Generator, habits: Habits)
         else:
             step = [int(rng.integers(shape[0])), 0, 0]
             desk.journal.event(EventKind.SLICE, view="main", step=step, order=[0, 1, 2], shown=2)
+
+
+def _paint_towards(desk: _Desk, final: npt.NDArray[np.unsignedinteger[Any]]) -> bool:
+    """Paint what is different in the first slice that differs; return whether there was one."""
+    found = bounding_box(desk.document.labels != final)
+    if found is None:
+        return False
+    z = found.start[0]
+    box = Box((z, *found.start[1:]), (z + 1, *found.stop[1:]))
+    desk.document.write(box, final[box.slices].astype(desk.document.labels.dtype), Origin(PatchSource.HAND, "paint", "R1"))
+    return True
 
 
 def _kill(desk: _Desk, path: Path) -> None:

@@ -10,6 +10,7 @@ import typer
 
 from napari_tumorseg.cli.console import emit, shown_progress
 from napari_tumorseg.cli.study_power import power
+from napari_tumorseg.cli.study_report import report
 from napari_tumorseg.core.errors import InputError
 
 __all__ = ["study_app"]
@@ -218,6 +219,7 @@ def merge(
 
 
 study_app.command()(power)
+study_app.command()(report)
 
 
 def _counts(found: dict[str, Any]) -> str:
