@@ -44,7 +44,8 @@ def loaded_by(statement: str) -> set[str]:
         "import napari_tumorseg.core.document, napari_tumorseg.core.segmenter",
         "import napari_tumorseg.cli",
         "import napari_tumorseg.catalogue.registry, napari_tumorseg.workflows.segment",
-        "import napari_tumorseg.workflows.study.task, napari_tumorseg.workflows.study.assign, napari_tumorseg.annotation.study.protocol_file",
+        "import napari_tumorseg.workflows.study.task",
+        "import napari_tumorseg.workflows.study.assign, napari_tumorseg.annotation.study.protocol_file",
     ],
 )
 def test_importing_loads_nothing_heavy(statement: str) -> None:

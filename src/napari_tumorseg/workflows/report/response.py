@@ -42,7 +42,9 @@ def _lesions(points: Any) -> Table:
     columns = ("time point", "lesion", "status", "volume (mL)", "longest (mm)", "across (mm)", "product (mm²)", "slices")
     keys = ("status", "volume_ml", "longest_mm", "perpendicular_mm", "product_mm2", "slices")
     rows = [
-        (point["name"], ", ".join(map(str, lesion["tracks"])), *(lesion[key] for key in keys)) for point in points for lesion in point["lesions"]
+        (point["name"], ", ".join(map(str, lesion["tracks"])), *(lesion[key] for key in keys))
+        for point in points
+        for lesion in point["lesions"]
     ]
     return Table("Lesions", columns, tuple(rows))
 
