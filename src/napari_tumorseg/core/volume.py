@@ -113,12 +113,37 @@ class Slide:
         then the user is asked.
     associated : tuple of str
         Names of label, macro and thumbnail images.
+    channels : tuple of str
+        What the last axis of the pixels is.
+    dtype : str
+        Of the pixels, e.g. "uint8", "uint16".
+    is_rgb : bool
+        Whether the channels are the colours of a brightfield image; fluorescence is not.
+    format, vendor : str
+        Kind of file, and who made the scanner, "" where the file does not say.
+    objective : float, optional
+        Magnification of the objective.
+    mpp_from : str
+        Who says the resolution: the file's field, or "stated" for the user.
+    made_levels : int
+        How many of the last levels are not in the file but averaged from the one above.
+    notes : tuple of str
+        What the reader noticed, in the user's words.
     """
 
     path: Path
     levels: tuple[SlideLevel, ...]
     mpp_um: tuple[float, float] | None = None
     associated: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ("R", "G", "B")
+    dtype: str = "uint8"
+    is_rgb: bool = True
+    format: str = ""
+    vendor: str = ""
+    objective: float | None = None
+    mpp_from: str = ""
+    made_levels: int = 0
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check levels and resolution."""

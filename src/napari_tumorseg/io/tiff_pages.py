@@ -19,7 +19,7 @@ from napari_tumorseg.core.errors import InputError
 from napari_tumorseg.io.arrays import megabytes
 from napari_tumorseg.io.contents import COPY_AGAIN, describe, unreadable
 
-__all__ = ["Pages", "count_pages", "read_pages"]
+__all__ = ["Pages", "count_pages", "listening", "ome_pixels", "plane_spacing_mm", "read_pages"]
 
 _MM = {"m": 1000.0, "cm": 10.0, "mm": 1.0, "um": 1e-3, "nm": 1e-6, "inch": 25.4}
 _SAME = {
@@ -52,7 +52,8 @@ class _Heard(logging.Handler):
 
 
 @contextmanager
-def _listening() -> Iterator[list[str]]:
+def listening() -> Iterator[list[str]]:
+    """Yield what tifffile says about a file, which it otherwise prints."""
     logger, heard = logging.getLogger("tifffile"), _Heard()
     before = logger.propagate
     logger.addHandler(heard)
@@ -69,7 +70,7 @@ def count_pages(path: Path) -> int:
     import tifffile
 
     try:
-        with _listening(), tifffile.TiffFile(path) as file:
+        with listening(), tifffile.TiffFile(path) as file:
             return len(file.pages)
     except (tifffile.TiffFileError, struct.error):
         raise _no_tiff(path) from None
@@ -91,7 +92,7 @@ def read_pages(path: Path) -> Pages:
         size = path.stat().st_size
         if size == 0:
             raise InputError(f"{path.name} is empty (0 bytes).", COPY_AGAIN)
-        with _listening() as heard, tifffile.TiffFile(path) as file:
+        with listening() as heard, tifffile.TiffFile(path) as file:
             if not len(file.pages) or not file.series:
                 raise _no_tiff(path)
             series = file.series[0]
@@ -156,12 +157,22 @@ def _spacing(file: Any) -> tuple[float | None, float | None, float | None]:
     return None, None, None
 
 
-def _ome_spacing(text: str) -> tuple[float | None, float | None, float | None]:
+def plane_spacing_mm(file: Any) -> tuple[float | None, float | None]:
+    """Return the pixel size (y, x) in mm that an open OME-TIFF or ImageJ file states."""
+    return _spacing(file)[1:]
+
+
+def ome_pixels(text: str) -> ElementTree.Element | None:
+    """Return the first Pixels element of an OME description."""
     try:
         root = ElementTree.fromstring(text)
     except ElementTree.ParseError:
-        return None, None, None
-    pixels = next((node for node in root.iter() if node.tag.rsplit("}", 1)[-1] == "Pixels"), None)
+        return None
+    return next((node for node in root.iter() if node.tag.rsplit("}", 1)[-1] == "Pixels"), None)
+
+
+def _ome_spacing(text: str) -> tuple[float | None, float | None, float | None]:
+    pixels = ome_pixels(text)
     if pixels is None:
         return None, None, None
     z, y, x = (_in_mm(pixels.get(f"PhysicalSize{axis}"), pixels.get(f"PhysicalSize{axis}Unit", "um")) for axis in "ZYX")
