@@ -164,8 +164,9 @@ def _claim(readings: Readings, found: ArmTest) -> str:
     second, first = readings.arms[1], readings.arms[0]
     if found.raters_random:
         return f"{second} against {first}, for raters and cases like these ({len(readings.raters)} raters, {len(readings.cases)} cases)."
+    whom = "this rater" if len(readings.raters) == 1 else f"these {len(readings.raters)} raters"
     return (
-        f"{second} against {first}, for these {len(readings.raters)} raters only, on cases like these {len(readings.cases)}: "
+        f"{second} against {first}, for {whom} only, on cases like these {len(readings.cases)}: "
         f"with fewer than {FEWEST_RATERS} raters nothing is said about others."
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 from napari_tumorseg.workflows.report.section import Section, Table
 from napari_tumorseg.workflows.report.words import interval, plain
 from napari_tumorseg.workflows.study import report_plots as plots
-from napari_tumorseg.workflows.study.report_words import arms_of, scaled, score_title, spread
+from napari_tumorseg.workflows.study.report_words import arms_of, beside, by_arms, scaled, score_title
 
 __all__ = ["agreement_section", "bias_section", "lesion_section", "volume_section"]
 
@@ -19,18 +19,12 @@ _MERGES = 40
 
 def agreement_section(document: Document, tables: Rows, arms: Mapping[str, str]) -> Section:
     """Return quality against the others' masks from scratch, and the agreement of pairs; `arms` are titles by name, in order."""
-    quality = [
-        (title, name, found["n"], *spread(found))
-        for arm, title in arms.items()
-        for key, name in _QUALITY.items()
-        if (found := document["quality"].get(arm, {}).get(key))
-    ]
     text = (
         "Quality: each reading against the other raters' first masks from scratch. Agreement: readings of one arm against one another, "
         f"in the region {document['constants']['lesion_region']}.",
     )
     parts = [
-        Table("Quality", ("arm", "measure", "readings", "median", "quartiles"), tuple(quality)),
+        beside("Quality", "measure", _QUALITY, document["quality"], arms),
         _pair_table(document["agreement"], arms),
     ]
     notes = [] if document["agreement"] else ["No case was read twice in one arm, so there is no agreement to tell."]
@@ -62,7 +56,7 @@ def _pair_table(found: Sequence[Mapping[str, Any]], arms: Mapping[str, str]) -> 
             r["n"],
             r["cases"],
         )
-        for r in found
+        for r in by_arms(found, arms)
     )
     return Table("Agreement of pairs", ("arm", "which", "score", "mean", "interval", "median", "pairs", "cases"), rows)
 
@@ -107,8 +101,9 @@ def lesion_section(document: Document, tables: Rows) -> Section:
     """Return the agreement on detection, and lesions that one has as one and another has apart."""
     arms, found = arms_of(document), document["lesions"]
     rows = tuple(
-        (arms.get(arm, arm), r["index"], interval([r["low"], r["high"]]), r["both"], r["alone"], r["cases"], r["empty"])
-        for arm, r in document["detection"].items()
+        (title, r["index"], interval([r["low"], r["high"]]), r["both"], r["alone"], r["cases"], r["empty"])
+        for arm, title in arms.items()
+        if (r := document["detection"].get(arm))
     )
     columns = ("arm", "index of specific agreement", "interval", "both (pairs)", "one alone (pairs)", "cases", "without lesions")
     text = (
@@ -139,9 +134,9 @@ def bias_section(document: Document, arms: Mapping[str, str]) -> Section:
         rows = []
         for rate, name in _RATES.items():
             difference = result["difference"][rate]
-            ends = interval([difference["low"], difference["high"]])
+            ends = interval([scaled(difference["low"]), scaled(difference["high"])])
             rows.append((name, *(_percent(result["arms"][arm], rate) for arm in (first, second)), scaled(difference["value"]), ends))
-        columns = ("rate (%)", arms[first], arms[second], "difference (points)", "interval (share)")
+        columns = ("rate (%)", arms[first], arms[second], "difference (points)", "interval")
         tables.append(Table(f"Omission and commission, {told['judged']} readings, {result['cases']} cases", columns, tuple(rows)))
     if not any(arm["start"] == "ai" for arm in document["study"]["arms"].values()):
         text.append("No arm began with an AI's mask, so nothing is said about its mistakes.")

@@ -9,20 +9,21 @@ from napari_tumorseg.workflows.report.section import Section, Table
 from napari_tumorseg.workflows.report.words import interval, plain
 from napari_tumorseg.workflows.study import report_plots as plots
 from napari_tumorseg.workflows.study.report_masks import agreement_section, bias_section, lesion_section, volume_section
-from napari_tumorseg.workflows.study.report_words import arms_of, minutes, scaled, score_title, spread
+from napari_tumorseg.workflows.study.report_readings import values_of
+from napari_tumorseg.workflows.study.report_time import quartiles
+from napari_tumorseg.workflows.study.report_words import arms_of, beside, by_arms, minutes, scaled, score_title, spread
 
 __all__ = ["comparison_sections", "pipeline_sections"]
 
 Document = Mapping[str, Any]
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 _KEPT = (
-    ("code", "reading"), ("case", "case"), ("rater", "rater"), ("arm", "arm"), ("period", "period"), ("order", "order"),
-    ("volume_ml", "volume (mL)"), ("voxels_added", "voxels added"), ("voxels_removed", "removed"), ("voxels_relabelled", "relabelled"),
-    ("lesions", "lesions"), ("lesions_added", "added"), ("lesions_deleted", "deleted"),
+    *(("code", "reading"), ("case", "case"), ("rater", "rater"), ("arm", "arm"), ("period", "period"), ("order", "order")),
+    *(("volume_ml", "volume (mL)"), ("voxels_added", "voxels added"), ("voxels_removed", "removed")),
+    *(("lesions", "lesions"), ("lesions_added", "added"), ("lesions_deleted", "deleted")),
     ("lesions_accepted_unmodified", "accepted unmodified"),
-    ("dice_with_start", "Dice with start"), ("dice_before", "Dice before"), ("dice", "Dice after"), ("undos", "undos"),
-    ("planted", "planted error"),
-)  # fmt: skip
+    *(("dice_with_start", "Dice with start"), ("dice_before", "Dice before"), ("dice", "Dice after"), ("planted", "planted")),
+)
 
 
 def comparison_sections(document: Document, tables: Rows) -> list[Section]:
@@ -56,12 +57,16 @@ def _results(document: Document) -> Section:
         text.insert(1, f"The claim: {claim}")
     columns = ("endpoint", "measure", "estimate", f"{level} interval", "p", "p (Holm)", "better", "readings", "without the measure")
     rows = tuple(
-        (r["name"], r["measure"], *_estimate(r), r["p"], r["p_holm"], _verdict(r) if r["rejected"] else "not shown", r["readings"],
+        (r["name"], r["measure"], *_estimate(r), r["p"], r["p_holm"], titles[_verdict(r)] if r["rejected"] else "not shown", r["readings"],
          len(r["left_out"]))
         for r in told["secondary"]
     )  # fmt: skip
     notes = [f"{r['name']}: {r['why']} It counts among the tests as p = 1." for r in told["secondary"] if r["why"]]
-    for row in (told["primary"], told["quality"]):
+    for row in (told["primary"], told["quality"], *told["secondary"]):
+        if not row["why"] and (row["low"] is None or row["high"] is None):
+            notes.append(
+                f"The interval of {row['name']} has no end: so few allocations could have been drawn that none is rejected at this level."
+            )
         if row["left_out"]:
             notes.append(f"{row['name']}: {len(row['left_out'])} readings have no {row['measure']}: {', '.join(row['left_out'])}.")
     return Section("Result", tuple(text), (Table("Secondary endpoints, adjusted by Holm's rule", columns, rows),), notes=tuple(notes))
@@ -111,12 +116,7 @@ def _verdict(row: Mapping[str, Any]) -> str:
 
 def _time(document: Document, tables: Rows, arms: Mapping[str, str]) -> Section:
     told = document["time"]
-    rows = [
-        (title, name.removesuffix("_s").replace("_", " "), found["n"], *spread(found, 1 / 60))
-        for arm, title in arms.items()
-        for name, found in told["by_arm"].get(arm, {}).items()
-    ]
-    by_arm = Table("Times by arm (min)", ("arm", "time", "readings", "median", "quartiles"), tuple(rows))
+    by_arm = beside("Times by arm (min)", "time", _TIMES, told["by_arm"], arms, 1 / 60)
     text = [
         "The primary time runs from the first image shown to submit, less declared pauses and lost focus; waiting for a model included."
     ]
@@ -133,8 +133,42 @@ def _time(document: Document, tables: Rows, arms: Mapping[str, str]) -> Section:
         for r in told["curve"]
     )
     columns = ("gaps cut at (s)", *(f"{title}, median (min)" for title in list(arms.values())[:2]), "saved (%)")
-    parts = (by_arm, _models(analysis), Table("Sensitivity to idle gaps", columns, curve), *_by_what(tables["times_by"], arms))
+    parts = (
+        by_arm,
+        _models(analysis),
+        Table("Sensitivity to idle gaps", columns, curve),
+        _by_case(tables["readings"], arms),
+        *_by_what(tables["times_by"], arms),
+    )
     return Section("Time", (*text, f"Model: {analysis['model']}."), parts, figures, tuple(notes))
+
+
+_TIMES = {
+    "primary_s": "primary",
+    "active_s": "active",
+    "idle_s": "idle",
+    "waiting_s": "waiting for a model",
+    "wall_s": "wall",
+    "paused_s": "declared pauses",
+    "unfocused_s": "without focus",
+    "replay_s": "looking at a replay",
+    "asleep_s": "machine asleep",
+    "between_s": "between openings",
+    "beforehand_s": "model before the first image",
+}
+
+
+def _by_case(rows: Sequence[Mapping[str, Any]], arms: Mapping[str, str]) -> Table:
+    names = ("primary_s", "active_s", "idle_s", "waiting_s", "wall_s")
+    cells = []
+    for case in sorted({row["case"] for row in rows}):
+        for arm, title in arms.items():
+            own = [row for row in rows if (row["case"], row["arm"]) == (case, arm)]
+            if own:
+                medians = [minutes(quartiles(values_of(own, name))["median"]) for name in names]
+                cells.append((case, own[0]["case_lesions"], title, len(own), *medians))
+    columns = ("case", "lesions", "arm", "readings", "primary", "active", "idle", "waiting", "wall")
+    return Table("Times by case: medians (min)", columns, tuple(cells))
 
 
 def _models(analysis: Mapping[str, Any]) -> Table:
@@ -216,7 +250,7 @@ def _kept(document: Document, tables: Rows, arms: Mapping[str, str]) -> Section:
             interval([row["q1"], row["q3"]]),
             scaled(row["share_yes"]),
         )
-        for row in document["answers"]
+        for row in by_arms(document["answers"], arms)
     )
     columns = ("question", "arm", "answers", "median", "quartiles", "yes (%)")
     rows = tuple(tuple(row.get(key) for key, _ in _KEPT) for row in tables["readings"])

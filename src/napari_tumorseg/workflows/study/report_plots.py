@@ -20,14 +20,14 @@ def time_plot(rows: Sequence[Row], arms: Mapping[str, str]) -> Plot:
     """Return the times of the cases by arm, one line a case; `arms` are titles by name, in order."""
     means = _case_means(rows, arms, "primary_s", log=True)
     scaled = {case: {arm: value / 60 for arm, value in by.items()} for case, by in means.items()}
-    caption = "One line a case: geometric mean of its readings. Squares: medians over all readings."
+    caption = "One line a case: geometric mean of its readings. Squares: medians of all readings."
     return _joined("Time by arm", "primary time (min)", scaled, arms, _medians(rows, arms, "primary_s", 1 / 60), caption)
 
 
 def quality_plot(rows: Sequence[Row], arms: Mapping[str, str]) -> Plot:
     """Return the Dice with the other raters' masks from scratch by arm, one line a case."""
     means = _case_means(rows, arms, "dice", log=False)
-    caption = "Dice with the other raters' masks from scratch. One line a case: mean of its readings. Squares: medians over all readings."
+    caption = "Dice with the other raters' masks from scratch. One line a case: mean of its readings. Squares: medians of all readings."
     return _joined("Dice by arm", "Dice", means, arms, _medians(rows, arms, "dice", 1.0), caption)
 
 
@@ -50,25 +50,31 @@ def curve_plot(curve: Sequence[Row], arms: Mapping[str, str]) -> Plot:
         series.append(Series(title, x, y, _MARKERS[number % len(_MARKERS)], joined=True))
         whole = next((row["median_s"].get(arm) for row in curve if row["gaps_cut_at_s"] is None), None)
         if whole is not None:
-            lines.append(Line(f"{title}, gaps whole", 0.0, whole / 60, dashed=True))
-    caption = "Reviewing is looking without moving: the curve stands beside the primary time and does not replace it."
+            lines.append(Line("", 0.0, whole / 60, dashed=True))
+    caption = "Dashed: primary time, gaps whole. Reviewing is looking without moving: the curve does not replace it."
     return Plot("Idle gaps cut", "gaps cut at (s)", "median time (min)", tuple(series), tuple(lines), caption=caption)
 
 
 def learning_plot(rows: Sequence[Row], curve: Mapping[str, Sequence[Row]], arms: Mapping[str, str]) -> Plot:
-    """Return the time of each reading over the rater's order, and the medians of fifths of the order."""
+    """Return medians and quartiles of the times over the raters' order, by fifths of it."""
     series = []
     for number, (arm, title) in enumerate(arms.items()):
-        own = [(row["order"], row["primary_s"] / 60, row["code"]) for row in rows if row["arm"] == arm and row.get("primary_s") is not None]
-        x, y, keys = finite_points(own)
-        series.append(Series(title, x, y, _MARKERS[number % len(_MARKERS)], keys=keys))
-    for arm, title in arms.items():
-        fifths = curve.get(arm, ())
-        x = tuple((row["from"] + row["to"]) / 2 for row in fifths)
-        series.append(Series(f"{title}, medians", x, tuple(row["median_s"] / 60 for row in fifths), "none", joined=True))
-    return Plot(
-        "Learning", "place among the rater's readings", "primary time (min)", tuple(series), caption="Medians of fifths of the order."
-    )
+        x, y, errors = [], [], []
+        for fifth in curve.get(arm, ()):
+            last = fifth is curve[arm][-1]
+            times = [
+                float(row["primary_s"]) / 60
+                for row in rows
+                if row["arm"] == arm and row.get("primary_s") and fifth["from"] <= row["order"] and (row["order"] < fifth["to"] or last)
+            ]
+            low, high = (float(v) for v in np.percentile(times, (25, 75)))
+            # Beside each other, so that both bars are seen.
+            x.append((fifth["from"] + fifth["to"]) / 2 + 0.02 * number * (fifth["to"] - fifth["from"] + 1))
+            y.append(fifth["median_s"] / 60)
+            errors.append((low, high))
+        series.append(Series(title, tuple(x), tuple(y), _MARKERS[number % len(_MARKERS)], joined=True, error=tuple(errors)))
+    caption = "Medians and quartiles of fifths of the order."
+    return Plot("Learning", "place among the rater's readings", "primary time (min)", tuple(series), caption=caption)
 
 
 def volume_plots(document: Row, arms: Mapping[str, str]) -> tuple[Plot, ...]:
@@ -78,15 +84,15 @@ def volume_plots(document: Row, arms: Mapping[str, str]) -> tuple[Plot, ...]:
         found = document["by_arm"].get(arm, {}).get("differences")
         if found and found["points"]:
             name = f"Volumes of two raters: {title}"
-            plots.append(_bland(name, "difference of two raters (mL)", found, "Each point is one pair of raters of a case."))
+            plots.append(_bland(name, found, "Each point is one pair of raters of a case: the later by name less the earlier."))
     if document["arms"] and document["arms"]["points"]:
-        name = "Volumes of one rater in both arms"
-        label = f"{list(arms.values())[-1]} minus the other (mL)" if len(arms) == 2 else "difference (mL)"
-        plots.append(_bland(name, label, document["arms"], "Each point is one case of one rater."))
+        first, second = list(arms.values())[:2]
+        caption = f"Each point is one case of one rater: {second} less {first}."
+        plots.append(_bland("Volumes of one rater in both arms", document["arms"], caption))
     return tuple(plots)
 
 
-def _bland(title: str, y_label: str, found: Row, caption: str) -> Plot:
+def _bland(title: str, found: Row, caption: str) -> Plot:
     x, y, keys = finite_points((p["mean"], p["difference"], p["name"]) for p in found["points"])
     lines: list[Line] = []
     if found["limits"] is not None:
@@ -96,7 +102,7 @@ def _bland(title: str, y_label: str, found: Row, caption: str) -> Plot:
             Line(f"upper limit {plain(high)}", 0.0, high, dashed=True),
             Line(f"lower limit {plain(low)}", 0.0, low, dashed=True),
         ]
-    return Plot(title, "mean (mL)", y_label, (Series("", x, y, keys=keys),), tuple(lines), caption=caption)
+    return Plot(title, "mean (mL)", "difference (mL)", (Series("", x, y, keys=keys),), tuple(lines), caption=caption)
 
 
 def _case_means(rows: Sequence[Row], arms: Mapping[str, str], name: str, *, log: bool) -> dict[str, dict[str, float]]:
@@ -124,5 +130,6 @@ def _joined(
         for case, by in cases.items()
     ]
     if medians:
-        series.append(Series("", tuple(places[arm] for arm in medians), tuple(medians.values()), "square", keys=("median",) * len(medians)))
+        x, y = tuple(places[arm] for arm in medians), tuple(medians.values())
+        series.append(Series("median of all", x, y, "square", keys=("median",) * len(x)))
     return Plot(title, "", y_label, tuple(series), x_names=tuple(arms.values()), caption=caption)

@@ -12,7 +12,7 @@ from napari_tumorseg.core.jobs import Progress
 if TYPE_CHECKING:
     from napari_tumorseg.annotation.study.store import StudyStore
 
-__all__ = ["TIMES", "Gathered", "Row", "gather"]
+__all__ = ["TIMES", "Gathered", "Row", "gather", "values_of"]
 
 Row = dict[str, Any]
 
@@ -145,6 +145,6 @@ _ENDS: Mapping[str, str] = {
 }
 
 
-def values_of(rows: Sequence[Row], name: str) -> list[float]:
+def values_of(rows: Sequence[Mapping[str, Any]], name: str) -> list[float]:
     """Return the values of a column that are there."""
     return [float(row[name]) for row in rows if row.get(name) is not None]

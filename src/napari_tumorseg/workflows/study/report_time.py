@@ -94,12 +94,13 @@ class Analysis:
             found = RandomisationTest(readings, self.redraws.of(readings), self.draws).test(outcome, alpha=self.alpha)
         except InputError as error:
             return told | {"why": str(error)}
-        ends = [math.exp(v) if log else v for v in (found.estimate, found.low, found.high)]
+        # An interval without an end has none on the scale of ratios either, where it would be 0.
+        ends = [None if math.isinf(v) else math.exp(v) if log else v for v in (found.estimate, found.low, found.high)]
         means = {
             name: float(np.exp(outcome[readings.arm == half].mean()) if log else outcome[readings.arm == half].mean())
             for name, half in zip(readings.arms, (-0.5, 0.5), strict=True)
         }
-        estimate, low, high = (finite(v) for v in ends)
+        estimate, low, high = ends
         tests = {name: finite(getattr(found, name)) for name in ("p", "p_redraw", "p_t", "df")}
         return told | {"estimate": estimate, "low": low, "high": high, "means": means, "raters_random": found.raters_random, **tests}
 

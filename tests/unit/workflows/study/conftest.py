@@ -90,7 +90,7 @@ class Rehearsed:
         self.study.make_tasks(self._plant)
         with self.study.context.reading() as session:
             rows = session.execute(sa.select(TaskRow, CaseRow.code).join(CaseRow, CaseRow.id == TaskRow.case_id).order_by(TaskRow.id)).all()
-            self.design = {
+            self.design: dict[int, dict[str, Any]] = {
                 row.id: {
                     "case": code,
                     "arm": row.arm,
