@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +21,28 @@ from napari_tumorseg.core.volume import Source, Volume
 from napari_tumorseg.workflows.display import colormap_for, display_window
 from napari_tumorseg.workflows.scene import Scene
 
-__all__ = ["LAYER_KEY", "LayerGeometry", "layer_to_mask", "layer_to_volume", "mask_to_layer", "volume_to_layers"]
+if TYPE_CHECKING:
+    from napari_tumorseg.io.slides import SlideReader
+
+__all__ = [
+    "LAYER_KEY",
+    "SLIDE_KEY",
+    "LayerGeometry",
+    "layer_to_mask",
+    "layer_to_volume",
+    "mask_to_layer",
+    "slide_to_layers",
+    "volume_to_layers",
+]
 
 #: Key of a `LayerGeometry` in a layer's metadata.
 LAYER_KEY = "tumorseg"
+#: Key of the open `io.slides.SlideReader` in a slide layer's metadata.
+SLIDE_KEY = "tumorseg_slide"
 
-LayerData = tuple[npt.NDArray[Any], dict[str, Any], str]
+LayerData = tuple[Any, dict[str, Any], str]
+
+_FLUORESCENCE = ("bop blue", "green", "red", "magenta", "cyan", "yellow", "gray")
 
 # World (inferior, posterior, left) to RAS millimetres.
 _WORLD_TO_RAS = np.array([[0, 0, -1, 0], [0, -1, 0, 0], [-1, 0, 0, 0], [0, 0, 0, 1]], dtype=np.float64)
@@ -90,6 +106,36 @@ def volume_to_layers(volume: Volume, scene: Scene | None = None) -> list[LayerDa
         else:
             meta |= {"colormap": colormap_for(volume), "contrast_limits": (window.low, window.high)}
         layers.append((picture, meta, "image"))
+    return layers
+
+
+def slide_to_layers(reader: SlideReader) -> list[LayerData]:
+    """Return napari layer data of an open slide: one multiscale layer, or one for each channel of fluorescence.
+
+    World coordinates are micrometres, or pixels where the slide's resolution is not known. Damaged tiles are shown as marked blanks.
+    The slide stays open as long as the layers live.
+    """
+    slide = reader.slide
+    colours = slide.is_rgb
+    common = {
+        "multiscale": True,
+        "scale": slide.mpp_um or (1.0, 1.0),
+        "units": ("um", "um") if slide.mpp_um else ("pixel", "pixel"),
+        "metadata": {SLIDE_KEY: reader},
+    }
+    levels = range(len(slide.levels))
+    if colours:
+        data = [reader.level_array(level, mark_damage=True) for level in levels]
+        return [(data, {**common, "name": slide.path.name, "rgb": True}, "image")]
+    overview, _ = reader.thumbnail()
+    layers: list[LayerData] = []
+    for channel, name in enumerate(slide.channels):
+        data = [reader.level_array(level, mark_damage=True, channel=channel) for level in levels]
+        low, high = (float(value) for value in np.percentile(overview[..., channel], (0.5, 99.8)))
+        meta = {**common, "name": f"{slide.path.name} {name}", "contrast_limits": (low, max(high, low + 1e-6)), "blending": "additive"}
+        if len(slide.channels) > 1:
+            meta["colormap"] = _FLUORESCENCE[channel % len(_FLUORESCENCE)]
+        layers.append((data, meta, "image"))
     return layers
 
 

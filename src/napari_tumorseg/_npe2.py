@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from napari_tumorseg._layers import LayerData
 
-__all__ = ["get_reader", "is_mask_file", "sample_case", "write_image", "write_labels"]
+__all__ = ["get_reader", "is_mask_file", "read_slides", "sample_case", "write_image", "write_labels"]
 
 PathOrPaths = str | Sequence[str]
 Reader = Callable[[PathOrPaths], list[LayerData]]
@@ -17,12 +18,16 @@ Reader = Callable[[PathOrPaths], list[LayerData]]
 def get_reader(path: PathOrPaths) -> Reader | None:
     """Return a function that reads `path` into layers, or None when nothing here reads it.
 
-    Folders are looked at but not read: one that holds no image of a known kind is left to others.
+    Folders are looked at but not read: one that holds no image of a known kind is left to others. Whole slides, which are told
+    from stacks by what is in the file, are read by `read_slides`.
     """
     from napari_tumorseg.core.errors import TumorSegError
     from napari_tumorseg.io.registry import format_of
+    from napari_tumorseg.io.slide_kinds import is_slide
 
     paths = [path] if isinstance(path, str) else list(path)
+    if paths and all(is_slide(Path(item)) for item in paths):
+        return read_slides
     try:
         for item in paths:
             format_of(Path(item))
@@ -49,6 +54,23 @@ def read_layers(path: PathOrPaths) -> list[LayerData]:
         reference = volumes[0] if len(volumes) == 1 else None
         mask = registry.read_mask(file, reference=reference)
         layers.append(mask_to_layer(mask, file.name.split(".")[0], reference.source if reference else None))
+    return layers
+
+
+def read_slides(path: PathOrPaths) -> list[LayerData]:
+    """Open slides as multiscale layers in micrometres; what is missing or odd is a warning, which napari shows.
+
+    No pixels of a brightfield slide are read here.
+    """
+    from napari_tumorseg._layers import slide_to_layers
+    from napari_tumorseg.io.slides import open_slide
+
+    layers: list[LayerData] = []
+    for item in [path] if isinstance(path, str) else path:
+        reader = open_slide(Path(item))
+        if reader.slide.notes:
+            warnings.warn(f"{reader.slide.path.name}: {' '.join(reader.slide.notes)}", UserWarning, stacklevel=2)
+        layers += slide_to_layers(reader)
     return layers
 
 

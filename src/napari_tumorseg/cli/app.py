@@ -15,6 +15,7 @@ from napari_tumorseg.cli.models import models_app
 from napari_tumorseg.cli.quantify import quantify
 from napari_tumorseg.cli.raters import raters
 from napari_tumorseg.cli.response import response
+from napari_tumorseg.cli.slide import slide_app
 from napari_tumorseg.cli.study import study_app
 from napari_tumorseg.core.errors import InputError
 
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 app.add_typer(models_app, name="models")
 app.add_typer(study_app, name="study")
+app.add_typer(slide_app, name="slide")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 

@@ -56,11 +56,9 @@ def averaged(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
     if pixels.dtype.kind == "f":
         mean: npt.NDArray[Any] = (pixels[::2, ::2] + pixels[1::2, ::2] + pixels[::2, 1::2] + pixels[1::2, 1::2]) / 4
         return mean.astype(pixels.dtype, copy=False)
-    wide = np.uint16 if pixels.dtype == np.uint8 else np.int64
-    sums = pixels[::2, ::2].astype(wide)
-    for part in (pixels[1::2, ::2], pixels[::2, 1::2], pixels[1::2, 1::2]):
-        sums += part
-    rounded: npt.NDArray[Any] = ((sums + 2) >> 2).astype(pixels.dtype)
+    wide: npt.NDArray[np.integer[Any]] = pixels.astype(np.uint16 if pixels.dtype == np.uint8 else np.int64)
+    sums = wide[::2, ::2] + wide[1::2, ::2] + wide[::2, 1::2] + wide[1::2, 1::2]
+    rounded: npt.NDArray[Any] = np.right_shift(sums + 2, 2).astype(pixels.dtype)
     return rounded
 
 
