@@ -32,6 +32,8 @@ def report(
 
 
 def _lines(document: Mapping[str, Any]) -> list[str]:
+    from napari_tumorseg.workflows.report.words import interval, plain
+
     lines = []
     if not document["audit"]["ok"]:
         severe = sum(problem["severe"] for problem in document["audit"]["problems"])
@@ -40,8 +42,8 @@ def _lines(document: Mapping[str, Any]) -> list[str]:
         found = document["time"]["analysis"]
         if found:
             primary = found["primary"]
-            ends = " to ".join("?" if v is None else f"{v:.1f}" for v in (primary["low_percent"], primary["high_percent"]))
-            lines.append(f"Time saved: {primary['saved_percent']:.1f} % ({ends} %), p = {primary['p']:.4g}. {found['claim']}")
+            ends = interval([primary["low_percent"], primary["high_percent"]])
+            lines.append(f"Time saved: {plain(primary['saved_percent'])} % ({ends} %), p = {plain(primary['p'])}. {found['claim']}")
         else:
             lines.append(f"Times were not compared. {document['time']['why']}")
     lines.append(f"{document['study']['readings']} readings; page: {document['files'][0]}")

@@ -122,8 +122,9 @@ class Analysis:
             readings, values, left = self.table(endpoint.contrast, endpoint.measure, positive=False)
             told |= {"readings": len(readings), "left_out": left}
             redraw = self.redraws.of(readings)
-            found = non_inferiority(readings, sign * values, redraw, margin=margin.margin, alpha=self.alpha / 2, draws=self.draws)
-        except InputError as error:
+            with np.errstate(all="ignore"):
+                found = non_inferiority(readings, sign * values, redraw, margin=margin.margin, alpha=self.alpha / 2, draws=self.draws)
+        except (InputError, np.linalg.LinAlgError) as error:
             return told | {"why": str(error)}
         if sign < 0:
             found |= {
@@ -154,12 +155,15 @@ class Analysis:
         try:
             readings, _, told["left_out"] = self.table(contrast, "primary_s", positive=True)
             redraw = self.redraws.of(readings)
-            told["analysis"] = analyse_time(readings, redraw, draws=self.draws, confidence=1 - self.alpha)
-        except InputError as error:
+            # A handful of readings leaves no degrees of freedom: what comes of it is not a number, and is told as none.
+            with np.errstate(all="ignore"):
+                told["analysis"] = analyse_time(readings, redraw, draws=self.draws, confidence=1 - self.alpha)
+        except (InputError, np.linalg.LinAlgError) as error:
             return told | {"why": str(error)}
         told["curve"] = self._curve(readings, contrast)
         try:
-            told["learning"] = learning(readings, 1 - self.alpha)
+            with np.errstate(all="ignore"):
+                told["learning"] = learning(readings, 1 - self.alpha)
         except (InputError, np.linalg.LinAlgError) as error:
             told["why_no_learning"] = str(error)
         return told
