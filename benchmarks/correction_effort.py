@@ -16,7 +16,7 @@ import hashlib
 import itertools
 import json
 import os
-import sys
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
@@ -89,15 +89,18 @@ def row_of(subject: Subject, start: str, arm: str, outcome: Outcome, took_s: flo
 def code_hash(arm: str) -> str:
     """Return a hash of the code that decides an arm's outcome.
 
-    For the stock arm that is its own part of the benchmark; for ours also the tools, of which those modules count that are
-    imported by now, and all of the segmenters, which import when they run.
+    That is an arm's own part of the benchmark, and all that it imports, by way of other modules too, of the package's tools,
+    segmenters and geometry.
     """
-    effort, package = ROOT / "benchmarks" / "effort", ROOT / "src" / "napari_tumorseg"
-    files = {effort / f"{name}.py" for name in STOCK} | {package / "voxels" / name for name in ("ball.py", "parts.py")}
-    if arm != "stock":
-        files |= {p for f in (effort, package / "inference" / "prompted") for p in f.glob("*.py") if p.name not in NOT_RUN}
-        loaded = [m.__file__ for name, m in sys.modules.items() if name.startswith(("napari_tumorseg.editing.", "napari_tumorseg.voxels."))]
-        files |= {Path(path) for path in loaded if path}
+    effort = ROOT / "benchmarks" / "effort"
+    todo = [effort / f"{name}.py" for name in STOCK] if arm == "stock" else [p for p in effort.glob("*.py") if p.name not in NOT_RUN]
+    files: set[Path] = set()
+    while todo:
+        path = todo.pop()
+        if path not in files:
+            files.add(path)
+            names = re.findall(r"^ *from napari_tumorseg\.(editing|voxels|inference\.prompted)\.(\w+) import", path.read_text(), re.M)
+            todo += [ROOT / "src" / "napari_tumorseg" / folder.replace(".", "/") / f"{name}.py" for folder, name in names]
     return hashlib.sha256(b"".join(p.read_bytes() for p in sorted(files))).hexdigest()[:10]
 
 
