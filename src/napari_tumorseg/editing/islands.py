@@ -105,7 +105,15 @@ class IslandParams:
 
 @dataclass(frozen=True)
 class RelabelIslandParams(IslandParams):
-    """Settings of change the class of an island: those of `IslandParams`."""
+    """Settings of change the class of an island.
+
+    Attributes
+    ----------
+    kin : str
+        What hangs together: voxels of the label clicked on, or of any label.
+    in_3d : bool
+        The island in 3-D; otherwise its part in this slice.
+    """
 
 
 @dataclass(frozen=True)
