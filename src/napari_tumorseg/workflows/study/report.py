@@ -245,6 +245,7 @@ def _comparison(
         "lesions": _identity(found),
         "bias": part.bias(found, contrast),
         "planted": part.planted(found, 1 - alpha),
+        "planted_no_errors": [code for case in found for code in case.no_errors],
         "coverage": part.by_arm(rows, ("unseen_share", "unseen_share_of_lesions")),
         "answers": part.answers(rows, study.protocol.questions),
         "model_s": _model_seconds(study),

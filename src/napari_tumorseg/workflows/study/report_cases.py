@@ -6,7 +6,7 @@ with the same AI, nor by its own rater's. Their mask is the label that most of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -79,6 +79,8 @@ class CaseFound:
         For agreement on detection and automation bias.
     planted : list of Planted
         What became of planted errors.
+    no_errors : list of str
+        Codes of readings whose planted error was none: by the others' mask the AI was wrong there, and the error put it right.
     """
 
     columns: Mapping[int, Row]
@@ -88,6 +90,7 @@ class CaseFound:
     merges: list[Row]
     lesions: CaseLesions
     planted: list[Planted]
+    no_errors: list[str]
 
 
 def profile_of(schema: LabelSchema) -> Profile:
@@ -133,7 +136,8 @@ def measure_case(given: CaseMasks, profile: Profile) -> CaseFound:
         columns[row["task"]]["case_lesions"] = count
         regions += scores
     names = {_name(row): row["task"] for row in rows}
-    return CaseFound(columns, regions, _pairs(given, rows), *_identity(given.case, told, names), told, _planted(given, rows))
+    clusters, merges = _identity(given.case, told, names)
+    return CaseFound(columns, regions, _pairs(given, rows), clusters, merges, told, *_planted(given, rows, references))
 
 
 # -- lesions
@@ -268,21 +272,28 @@ def _pairs(given: CaseMasks, rows: Sequence[Row]) -> list[Row]:
 # -- planted errors
 
 
-def _planted(given: CaseMasks, rows: Sequence[Row]) -> list[Planted]:
-    found = []
+def _planted(given: CaseMasks, rows: Sequence[Row], references: Mapping[str, Labels | None]) -> tuple[list[Planted], list[str]]:
+    """Return what became of planted errors, and where there was none because the AI had been wrong itself."""
+    found, none = [], []
     for row in rows:
         kind, start = given.planted.get(row["task"]), given.starts.get(row["task"])
-        if kind is not None and start is not None and given.ai is not None:
-            changed = start.labels != given.ai.labels
-            right = _RULES[kind](given.ai.labels[changed], given.masks[row["task"]].labels[changed])
-            found.append(Planted(given.case, row["rater"], kind, right))
-    return found
+        if kind is None or start is None or given.ai is None:
+            continue
+        changed = start.labels != given.ai.labels
+        before, after = given.ai.labels[changed] > 0, given.masks[row["task"]].labels[changed] > 0
+        reference = references[row["rater"]]
+        if reference is not None and bool((reference[changed][before != (kind == "vessel")] > 0).any()) == (kind == "vessel"):
+            none.append(row["code"])
+        else:
+            found.append(Planted(given.case, row["rater"], kind, _corrected(kind, before, after)))
+    return found, none
 
 
-#: Given the AI's own labels and the final ones in the voxels of an error, whether it was put right.
-_RULES: Mapping[str, Callable[[Labels, Labels], bool]] = {
-    # A lesion is found when a voxel of it is marked, as everywhere where lesions are compared.
-    "missed-lesion": lambda _, final: bool((final > 0).any()),
-    "vessel": lambda _, final: not bool((final > 0).any()),
-    "shifted-edge": lambda ai, final: 2 * int(np.count_nonzero((final > 0) == (ai > 0))) > final.size,
-}
+def _corrected(kind: str, before: npt.NDArray[np.bool_], after: npt.NDArray[np.bool_]) -> bool:
+    """Return whether an error was put right, by what is tumour in its voxels in the AI's own mask and in the final one."""
+    if kind == "missed-lesion":
+        # Found when a voxel of it is marked, as everywhere where lesions are compared.
+        return bool(after.any())
+    if kind == "vessel":
+        return not after.any()
+    return 2 * int(np.count_nonzero(after == before)) > after.size

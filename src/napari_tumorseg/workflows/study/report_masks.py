@@ -85,7 +85,7 @@ def volume_section(document: Document, arms: Mapping[str, str]) -> Section:
                 (title, "limits of agreement between raters (mL)", differences["bias"], interval(differences["limits"]), differences["n"])
             )
         if found["left_out"]:
-            notes.append(f"{title}: {len(found['left_out'])} cases with a volume of 0, which has no logarithm, are left out.")
+            notes.append(f"{title}: left out, because a volume is 0 and has no logarithm: {', '.join(found['left_out'])}.")
         if not found["icc"]:
             notes.append(f"{title}: too few cases were read by two raters for an intraclass correlation.")
     if document["volumes"]["arms"] and document["volumes"]["arms"]["limits"] is not None:
@@ -150,6 +150,9 @@ def bias_section(document: Document, arms: Mapping[str, str]) -> Section:
     elif document["study"]["protocol"]["planted"]["share"] == 0:
         text.append("The protocol planted no errors.")
     notes = [f"{told['unjudged']} readings could not be judged by anybody else's from scratch."] if told["unjudged"] else []
+    if document["planted_no_errors"]:
+        codes = ", ".join(document["planted_no_errors"])
+        notes.append(f"Left out of the planted errors, because the others' masks have it so too: {codes}.")
     return Section("Automation bias", tuple(text), tuple(tables), notes=tuple(notes))
 
 

@@ -52,7 +52,10 @@ def _results(document: Document) -> Section:
         return Section("Result", ("The study has no plan, so that there is no primary endpoint; everything below is exploratory.",))
     titles = arms_of(document)
     claim = (document["time"]["analysis"] or {}).get("claim", "")
-    text = [f"Primary endpoint. {_said(told['primary'], titles, level)}", f"Quality. {_quality_said(told['quality'], titles, level)}"]
+    text = [
+        f"Primary endpoint, {_said(told['primary'], titles, level)}",
+        f"Non-inferiority, {_quality_said(told['quality'], titles, level)}",
+    ]
     if claim:
         text.insert(1, f"The claim: {claim}")
     columns = ("endpoint", "measure", "estimate", f"{level} interval", "p", "p (Holm)", "better", "readings", "without the measure")
@@ -95,7 +98,7 @@ def _quality_said(row: Mapping[str, Any], titles: Mapping[str, str], level: str)
     verdict = "not inferior" if row["non_inferior"] else "non-inferiority was not shown"
     ends = interval([row["low"], row["high"]])
     return (
-        f"{row['name']} ({row['measure']}), {second} less {first}: {plain(row['difference'])} ({level} interval {ends}); "
+        f"{row['name']} ({row['measure']}): {second} less {first} is {plain(row['difference'])} ({level} interval {ends}); "
         f"margin {row['margin']:g}: {verdict}; {row['readings']} readings."
     )
 

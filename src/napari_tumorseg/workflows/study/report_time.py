@@ -62,6 +62,9 @@ class Analysis:
         arms = (contrast[1], contrast[0])
         here = [row for row in self.rows if row["arm"] in arms]
         kept = [row for row in here if row.get(measure) is not None and (float(row[measure]) > 0 or not positive)]
+        for arm in arms:
+            if any(row["arm"] == arm for row in here) and not any(row["arm"] == arm for row in kept):
+                raise InputError(f"No reading in the arm {arm} has a usable {measure}.", "See the notes of the report.")
         used = {row["task"] for row in kept}
         left = [row["code"] for row in here if row["task"] not in used]
         seconds = measure.endswith("_s")

@@ -27,6 +27,7 @@ from napari_tumorseg.core.grid import Grid
 from napari_tumorseg.core.labels import preset
 from napari_tumorseg.evaluation.study.simulate import Truth
 from napari_tumorseg.workflows.study.report import StudyReportRequest, study_report
+from napari_tumorseg.workflows.study.report_cases import CaseMasks, measure_case, profile_of
 
 SHORT = Truth(0.3, rater_arm_sd=0.05, case_arm_sd=0.05, residual_sd=0.1, median_s=15.0)
 
@@ -195,6 +196,7 @@ def test_icc_by_its_mean_squares(reported: tuple[dict[str, Any], Path], readings
 
 def test_planted_errors_are_found_again(finished: Any, readings: list[dict[str, Any]], reported: tuple[dict[str, Any], Path]) -> None:
     through: dict[str, list[bool]] = {}
+    no_errors: list[str] = []
     with StudyStore.open(finished.folder) as study:
         planted = {row["task"]: row for row in study.rows("planted")}
         for row in readings:
@@ -207,13 +209,58 @@ def test_planted_errors_are_found_again(finished: Any, readings: list[dict[str, 
             original = study.mask(next(v["parent"] for v in study.rows("versions") if v["version"] == error["version"]))
             assert start is not None
             wrong = start.labels != original.labels
+            others = others_from_scratch(finished, readings, row)
+            reference = 2 * np.sum([other > 0 for other in others], axis=0) > len(others)
+            if not (reference & wrong & (original.labels > 0)).any():
+                no_errors.append(row["code"])
+                continue
             final = finished.drawn[row["task"]][wrong] > 0
             same = (final == (original.labels[wrong] > 0)).mean()
             through.setdefault(error["kind"], []).append(not final.any() if error["kind"] == "missed-lesion" else same <= 0.5)
     told = reported[0]["planted"]
+    assert sorted(no_errors) == sorted(reported[0]["planted_no_errors"])
     assert set(through) == {"missed-lesion", "shifted-edge"}
     for kind, values in through.items():
         assert (told[kind]["readings"], told[kind]["through"]) == (len(values), sum(values))
+
+
+@pytest.mark.parametrize(
+    ("final", "others", "corrected", "no_error"),
+    [("kept", "without", False, False), ("removed", "without", True, False), ("kept", "with", None, True)],
+)
+def test_a_planted_vessel(final: str, others: str, corrected: bool | None, no_error: bool) -> None:
+    """It got through where a voxel of it stayed; it is no error where the others have marked it, too."""
+    grid, schema = Grid.from_spacing((2, 8, 8), (1.0, 1.0, 1.0)), preset("brats-mets-2025")
+
+    def mask(*, vessel: bool) -> MaskVersion:
+        labels = np.zeros((2, 8, 8), np.uint8)
+        labels[:, 1:4, 1:4] = 3
+        labels[0, 6, 2:7] = 3 * vessel
+        return MaskVersion(labels, grid, schema, MaskKind.RATER)
+
+    design = {"case": "C", "code": "K", "repeat": 1}
+    rows = [{**design, "task": n, "rater": f"R{n}", "arm": arm} for n, arm in ((1, "ai"), (2, "scratch"), (3, "scratch"))]
+    masks = {1: mask(vessel=final == "kept"), 2: mask(vessel=others == "with"), 3: mask(vessel=others == "with")}
+    given = CaseMasks("C", rows, masks, {1: mask(vessel=True)}, mask(vessel=False), "scratch", {1: "vessel"})
+    found = measure_case(given, profile_of(schema))
+    assert [p.corrected for p in found.planted] == ([] if corrected is None else [corrected])
+    assert found.no_errors == (["K"] if no_error else [])
+    # What the reading began with counts as the AI's in it, and in nobody else's.
+    assert [int(reading.ai.sum()) for reading in found.lesions.readings if reading.ai is not None] == [2, 1, 1]
+
+
+def test_one_lesion_where_another_has_two() -> None:
+    grid, schema = Grid.from_spacing((1, 4, 9), (1.0, 1.0, 1.0)), preset("brats-mets-2025")
+    one, two = np.zeros((1, 4, 9), np.uint8), np.zeros((1, 4, 9), np.uint8)
+    one[0, 1:3, 1:8] = 3
+    two[0, 1:3, 1:5] = two[0, 1:3, 6:8] = 3
+    rows = [{"case": "C", "code": "K", "repeat": 1, "task": n, "rater": f"R{n}", "arm": "scratch"} for n in (1, 2)]
+    masks = {n: MaskVersion(labels, grid, schema, MaskKind.RATER) for n, labels in ((1, one), (2, two))}
+    found = measure_case(CaseMasks("C", rows, masks, {}, None, "scratch"), profile_of(schema))
+    (merge,) = found.merges
+    assert (merge["reading"], merge["apart in"], len(merge["lesions there"])) == ("R1 scratch 1", "R2 scratch 1", 2)
+    assert [row["readings"] for row in found.clusters] == [2, 1]
+    assert found.columns[1]["case_lesions"] == 2.0, "of two readings from scratch, one is half"
 
 
 # -- the page
@@ -321,6 +368,18 @@ def test_nothing_finished(small: Any, tmp_path: Path, capsys: pytest.CaptureFixt
     assert main(["study", "report", str(small.folder), "--out", str(tmp_path), "--blinded"]) == 0
     assert "0 readings" in capsys.readouterr().out
     assert not (tmp_path / "readings.csv").exists()
+
+
+def test_without_any_record_of_the_work(small: Any, tmp_path: Path) -> None:
+    small.work(journal=lambda _: False)
+    small.study.lock("lead")
+    document = study_report(StudyReportRequest(str(small.folder), tmp_path, draws=99))
+    text = numbers_in((tmp_path / "report.html").read_text(encoding="utf-8"))
+    assert "No reading in the arm scratch has a usable primary_s." in text
+    assert document["time"]["analysis"] is None
+    assert document["endpoints"]["secondary"][0]["p_holm"] == 1.0, "what was planned and cannot be tested counts as a test"
+    assert "It counts among the tests as p = 1." in text
+    assert document["quality"]["ai"]["dice"]["n"] == 6, "masks are measured all the same"
 
 
 def test_one_rater_only(rehearsals: Any, tmp_path: Path) -> None:
