@@ -18,7 +18,7 @@ from napari_tumorseg.io.slide_tiff import TiffSource
 __all__ = ["OpenSlideSource", "scanner_of"]
 
 _TILE = 512  # where the file has none of its own that is worth using
-_USEFUL = (128, 1024)
+_USEFUL = (64, 1024)
 
 
 def _openslide() -> Any:
