@@ -71,6 +71,9 @@ class CaseStep(Step):
         """Open a case, or add a mask to the open one when `paths` is a mask file."""
         if not paths:
             return
+        if self.session.held:
+            self.session.said.emit(self.session.held, True)
+            return
         if self.session.case is not None and len(paths) == 1 and is_mask_file(paths[0]):
             self.work.open_mask(paths[0], self.form.value)
             return

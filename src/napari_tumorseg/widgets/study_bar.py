@@ -50,7 +50,7 @@ class StudyBar(QFrame):
         self.next = button("My next task", "Take your next task; its images open as the protocol says", work.next, primary=True)
         self.submit = button("Submit", "Hand the mask in; it is never changed afterwards", lambda: self._submit("submit"), primary=True)
         self.accept = button("Accept", "Accept the mask as it is now and pass it on", lambda: self._submit("accept"), primary=True)
-        self.back = button("Return with comments", "Send the case back; what is pinned says why", lambda: self._submit("return"))
+        self.back = button("Return", "Send the case back; what is pinned says why", lambda: self._submit("return"))
         self.pause = button("Pause", "Stop the time and hide the images", lambda: work.pause(not work.paused, dock))
         self.later = button("Leave for later", "Close the case; it goes on where you left it, as your next task", work.leave)
         for made in (self.next, self.submit, self.accept, self.back, self.pause):

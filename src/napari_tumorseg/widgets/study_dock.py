@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame, QHBoxLayout, QScrollArea, QVBoxLayout, QWidget
 
 from napari_tumorseg.widgets.docking import add_dock, prefer_width, raise_dock
 from napari_tumorseg.widgets.napari_adapter import main_window
 from napari_tumorseg.widgets.parts import button, note
 from napari_tumorseg.widgets.session import Session
+from napari_tumorseg.widgets.step_correct import CorrectStep
+from napari_tumorseg.widgets.steps import StepList
 from napari_tumorseg.widgets.study_bar import StudyBar
 from napari_tumorseg.widgets.study_comments import CommentList
 from napari_tumorseg.widgets.study_open import StudyOpenForm
@@ -19,7 +22,7 @@ from napari_tumorseg.widgets.study_work import StudyWork
 
 __all__ = ["StudyDock", "show_study"]
 
-_WIDTH_PX = 384
+_WIDTH_PX, _LEAST_PX = 400, 340
 
 
 def show_study(viewer: Any) -> StudyDock:
@@ -78,10 +81,13 @@ class StudyDock(QWidget):
         scroll.setWidget(content)
         scroll.setWidgetResizable(True)
         scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setMinimumWidth(_LEAST_PX)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(scroll)
         self.work.changed.connect(self.refresh)
+        self.work.opened.connect(self._show_tools)
         self.refresh()
 
     def refresh(self) -> None:
@@ -106,6 +112,11 @@ class StudyDock(QWidget):
         self.bar.refresh()
 
     # -- inside
+
+    def _show_tools(self, _hand: object) -> None:
+        """Open the step with the tools, in the tab beside."""
+        for steps in main_window(self._session.viewer).findChildren(StepList):
+            steps.open([step.title for step in steps.steps].index(CorrectStep.title))
 
     def _show_questions(self) -> None:
         """Show what is asked now: after a task, or together with handing it in."""

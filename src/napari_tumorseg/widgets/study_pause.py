@@ -11,6 +11,9 @@ from napari_tumorseg.widgets.napari_adapter import main_window
 
 __all__ = ["PauseCover"]
 
+# Larger than any screen, so that a dock can be made larger meanwhile.
+_MORE_PX = 8000
+
 
 class PauseCover:
     """Puts a plain area in the place of all canvases and disables the docks but one.
@@ -27,7 +30,8 @@ class PauseCover:
         self._viewer = viewer
         self._cover: QLabel | None = None
         self._hidden: list[QWidget] = []
-        self._disabled: list[QWidget] = []
+        self._disabled: list[QDockWidget] = []
+        self._sheets: list[QWidget] = []
 
     @property
     def on(self) -> bool:
@@ -50,12 +54,14 @@ class PauseCover:
         self._hidden = [widget for widget in widgets if widget is not None and not widget.isHidden()]
         for widget in self._hidden:
             widget.hide()
-        # The thumbnails of the layer list show the images, too.
         self._disabled = [d for d in window.findChildren(QDockWidget) if not d.isAncestorOf(but) and d.isEnabled()]
         for dock in self._disabled:
-            content = dock.widget()
-            if content is not None:
-                content.hide()
+            # The thumbnails of the layer list show the images, too. What is hidden would lose its place among the docks.
+            sheet = QWidget(dock)
+            sheet.setAutoFillBackground(True)
+            sheet.setGeometry(0, dock.height() - _content_height(dock), _MORE_PX, _MORE_PX)
+            sheet.show()
+            self._sheets.append(sheet)
             dock.setEnabled(False)
         self._cover = QLabel("Paused\n\nContinue in the Study dock to see the images again.")
         self._cover.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -73,7 +79,13 @@ class PauseCover:
             widget.show()
         for dock in self._disabled:
             dock.setEnabled(True)
-            content = dock.widget() if isinstance(dock, QDockWidget) else None
-            if content is not None:
-                content.show()
-        self._hidden, self._disabled = [], []
+        for sheet in self._sheets:
+            sheet.hide()
+            sheet.setParent(None)
+            sheet.deleteLater()
+        self._hidden, self._disabled, self._sheets = [], [], []
+
+
+def _content_height(dock: QDockWidget) -> int:
+    content = dock.widget()
+    return content.height() if content is not None else 0

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from napari.layers import Image
 from qtpy.QtCore import QObject
-from qtpy.QtWidgets import QAbstractItemView, QGridLayout, QHBoxLayout, QHeaderView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QAbstractItemView, QGridLayout, QHeaderView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 
 from napari_tumorseg.core.document import Origin, PatchSource
 from napari_tumorseg.core.grid import Box
@@ -26,7 +26,6 @@ __all__ = ["VersionPanel"]
 # Of Okabe and Ito, none of them a label's: marked by some only, and by all with different labels.
 _COLOURS = {SOME_ONLY: "#F0E442", DIFFERENT_LABEL: "#CC79A7"}
 _OPACITY = 0.7
-_AROUND_MM = 15.0
 
 
 class VersionPanel(QWidget):
@@ -61,7 +60,6 @@ class VersionPanel(QWidget):
         self.lesions.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.lesions.setMaximumHeight(160)
         self.lesions.itemSelectionChanged.connect(self._jump)
-        self._takes = QHBoxLayout()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(note("Versions of this mask", name="Versions of this mask"))
@@ -69,7 +67,6 @@ class VersionPanel(QWidget):
         layout.addWidget(self.differences)
         layout.addWidget(self.said)
         layout.addWidget(self.lesions)
-        layout.addLayout(self._takes)
         session.view.scene_changed.connect(self._take_away)
         work.opened.connect(lambda _hand: self.show_versions())
         self.hide()
@@ -136,22 +133,19 @@ class VersionPanel(QWidget):
         return Origin(PatchSource.TOOL, tool, self._session.settings.person)
 
     def _fill_rows(self) -> None:
-        for layout in (self._rows, self._takes):
-            while (item := layout.takeAt(0)) is not None:
-                widget = item.widget()
-                if widget is not None:
-                    widget.hide()
-                    widget.deleteLater()
+        while (item := self._rows.takeAt(0)) is not None:
+            widget = item.widget()
+            if widget is not None:
+                widget.hide()
+                widget.deleteLater()
         for number, (title, _mask) in enumerate(self._versions):
             side = toggle("Beside", f"Show {title} beside the image", f"Show {title} beside")
             side.clicked.connect(lambda on, n=number: self.beside(n, on))
-            side.setMinimumWidth(64)
-            self._rows.addWidget(note(title, name=title), number, 0)
-            self._rows.addWidget(side, number, 1)
-            self._rows.addWidget(button("Take it", f"Make the mask what {title} is", lambda n=number: self.take(n)), number, 2)
-            self._takes.addWidget(
-                button(f"From {title}", f"Take the chosen lesion as {title} has it", lambda n=number: self.take_lesion(n))
-            )
+            side.setMinimumWidth(60)
+            whole = button("Take all", f"Make the mask what {title} is", lambda n=number: self.take(n))
+            lesion = button("Take lesion", f"Take the chosen lesion as {title} has it", lambda n=number: self.take_lesion(n))
+            for column, made in enumerate((note(title, name=title), side, whole, lesion)):
+                self._rows.addWidget(made, number, column)
 
     def _on_compared(self, found: VersionComparison) -> None:
         if self._work.hand is None or not self._versions:
@@ -172,15 +166,13 @@ class VersionPanel(QWidget):
         table.blockSignals(False)
         header = table.horizontalHeader()
         if header is not None:
-            header.setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+            header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
 
     def _jump(self) -> None:
         found, row = self.comparison, self.lesions.currentRow()
         if found is not None and 0 <= row < len(found.lesions):
             lesion = found.lesions[row]
-            grid = self._versions[0][1].grid
-            margin = [max(1, round(_AROUND_MM / s)) for s in grid.spacing_mm]
-            self._session.view.frame(lesion.centre_mm, lesion.box.grown(margin, grid.shape))
+            self._session.view.frame(lesion.centre_mm, lesion.box)
 
     def _tell(self, text: str) -> None:
         self.said.setText(text)
