@@ -200,11 +200,8 @@ def rehearse(
 
 def _show(desk: _Desk) -> None:
     desk.journal.event(EventKind.SHOWN, volumes=["T1c"])
-    # One view across the first axis that shows slices as a whole.
-    grid = desk.document.grid
-    middle = [(n - 1) / 2 * mm for n, mm in zip(grid.shape[1:], grid.spacing_mm[1:], strict=True)]
-    height, width = (4.0 * n * mm for n, mm in zip(grid.shape[1:], grid.spacing_mm[1:], strict=True))
-    desk.journal.event(EventKind.ZOOM, view="main", centre=middle, zoom=4.0, size=[width, height])
+    # One view, so wide that it shows slices as a whole wherever the image lies.
+    desk.journal.event(EventKind.ZOOM, view="main", centre=[0.0, 0.0], zoom=4.0, size=[10_000, 10_000])
     desk.journal.event(EventKind.BEAT)
     desk.beaten_s = 0.0
     desk.journal.event(EventKind.PHASE, name="correct")

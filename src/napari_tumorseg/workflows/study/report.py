@@ -196,6 +196,11 @@ def _progress(head: dict[str, Any], gathered: Gathered) -> dict[str, Any]:
     # Exclusions are told by number: which task was left out would tell its arm.
     excluded = [{"code": row["code"], "reason": row["excluded"]} for row in gathered.excluded]
     head["study"].pop("excluded")
+    if head["study"]["arms"]:
+        # Whoever has the seed can draw the allocation.
+        head["study"]["seed"] = None
+        if head["plan"] is not None:
+            head["plan"]["seed"] = None
     notes = [*gathered.notes, "Arms, and what would tell them, are left out."] if head["study"]["arms"] else gathered.notes
     return {
         **head,

@@ -41,7 +41,7 @@ def facts_of(document: Document) -> dict[str, Any]:
         "washout (days)": protocol["washout_days"],
         "planted errors": protocol["planted"],
         "label schema": study["schema"],
-        "seed": study["seed"],
+        "seed": _seed(study["seed"]),
         "plan, SHA-256": plan["sha256"] if plan else "no plan",
         "audit log": f"{audit['entries']} entries, last hash {audit['head']}",
         **{name.replace("_", " "): value for name, value in document["constants"].items()},
@@ -53,6 +53,10 @@ def facts_of(document: Document) -> dict[str, Any]:
 def when(at_us: int | None) -> str:
     """Return a time in UTC, "never" where there is none."""
     return f"{dt.datetime.fromtimestamp(at_us / 1e6, dt.UTC):%Y-%m-%d %H:%M} UTC" if at_us else "never"
+
+
+def _seed(seed: int | None) -> str:
+    return "not told until the data are locked" if seed is None else str(seed)
 
 
 def _head(document: Document) -> Section:
@@ -109,7 +113,7 @@ def _plan(document: Document) -> Section:
     text = [
         f"Hashed on {when(plan['hashed_us'])}, first case handed out on {when(plan['first_case_us'])}"
         f"{': before the data.' if before else ': NOT before the data.'}",
-        f"SHA-256 {plan['sha256']}; seed {plan['seed']}; level {plan['alpha']:g}, two-sided.",
+        f"SHA-256 {plan['sha256']}; seed {_seed(plan['seed'])}; level {plan['alpha']:g}, two-sided.",
     ]
     quality = plan["quality"]
     rows = [_endpoint("primary", plan["primary"]), _endpoint(f"non-inferior within {quality['margin']:g}", quality["endpoint"])]

@@ -61,6 +61,7 @@ def test_times_and_arms_are_those_that_were_planted(finished: Any, readings: lis
         assert row["primary_s"] == pytest.approx(finished.seconds[row["task"]], abs=0.01)
         assert row["active_s"] + row["idle_s"] + row["waiting_s"] == pytest.approx(row["primary_s"], abs=0.01)
         assert row["wall_s"] == pytest.approx(row["primary_s"] + row["paused_s"] + row["unfocused_s"], abs=0.01)
+        assert row["unseen_share"] in (0.0, 0.25, 0.5, 0.75), "slices are shown as a whole"
         assert row["trimmed_10_s"] <= row["trimmed_120_s"] <= row["primary_s"] + 0.01
 
 
@@ -331,6 +332,9 @@ def test_arms_are_hidden_until_the_data_are_locked(small: Any, tmp_path: Path, c
     text = numbers_in((tmp_path / "report.html").read_text(encoding="utf-8"))
     codes = {row["case"] for row in small.design.values()} | {t["code"] for t in small.study.rows("tasks")}
     assert not [code for code in codes if re.search(rf"\b{code}\b", text)]
+    # The seed would let anybody draw the allocation again.
+    assert (document["study"]["seed"], document["plan"]["seed"]) == (None, None)
+    assert not re.search(rf"\bseed\W+{small.seed}\b", text)
     assert "saved" not in text
     assert not {"time", "endpoints", "bias", "contrast", "readings"} & set(document)
     small.study.lock("lead")
