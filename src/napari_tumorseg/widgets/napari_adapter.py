@@ -34,8 +34,6 @@ __all__ = [
     "is_registered",
     "main_window",
     "real",
-    "slice_in_background",
-    "slices_in_background",
     "tell_unsaved",
 ]
 
@@ -345,13 +343,3 @@ def canvas_widget(viewer: Any) -> QWidget:
     """Return the Qt widget that the canvas is drawn on."""
     widget: QWidget = real(viewer).window._qt_viewer.canvas.native
     return widget
-
-
-def slices_in_background(viewer: Any) -> bool:
-    """Whether napari loads what a viewer shows in a thread of its own ("async" in its settings)."""
-    return not real(viewer)._layer_slicer._force_sync
-
-
-def slice_in_background(viewer: Any, wanted: bool) -> None:
-    """Let napari load what this viewer shows in a thread of its own, whatever the user's setting for all viewers says."""
-    real(viewer)._layer_slicer._force_sync = not wanted

@@ -31,20 +31,27 @@ def read_slides(path: PathOrPaths) -> list[LayerData]:
 
 
 def load_in_background(viewer: Any) -> None:
-    """Switch on napari's asynchronous slicing in this viewer, until its last slide is removed.
+    """Let this viewer load the tiles of its slides in a thread of its own, until the last slide is removed.
 
-    The user's setting is not touched. Without it every pan waits until the tiles are decoded.
+    The user's setting is not touched, and other viewers and other layers of this viewer refresh as before. Without
+    it every pan waits until the tiles are decoded.
     """
-    from napari_tumorseg.widgets.napari_adapter import slice_in_background, slices_in_background
+    from napari_tumorseg.widgets.napari_slicing import refresh_in_background, slice_in_background, slices_in_background
 
     if slices_in_background(viewer):
         return
     slice_in_background(viewer, True)
 
+    def on_inserted(event: Any) -> None:
+        if SLIDE_KEY in event.value.metadata:
+            refresh_in_background(event.value)
+
     def on_removed(event: Any) -> None:
         layers = event.source
         if SLIDE_KEY in event.value.metadata and not any(SLIDE_KEY in layer.metadata for layer in layers):
+            layers.events.inserted.disconnect(on_inserted)
             layers.events.removed.disconnect(on_removed)
             slice_in_background(viewer, False)
 
+    viewer.layers.events.inserted.connect(on_inserted)
     viewer.layers.events.removed.connect(on_removed)
