@@ -289,12 +289,17 @@ def _measured(study: StudyStore, gathered: Gathered, profile: Any, progress: Pro
     for number, code in enumerate(codes):
         progress.update(number / len(codes), f"Comparing the masks of case {code}")
         rows = [row for row in gathered.readings if row["case"] == code]
-        case = measure_case(_masks(study, code, rows, versions, planted, gathered.notes), profile)
+        given = _masks(study, code, rows, versions, planted, gathered.notes)
+        if not given.masks:
+            gathered.notes.append(f"Case {code}: no mask can be read, and the count of its lesions is taken as 1 in the models of time.")
+            for row in rows:
+                row["case_lesions"] = 1.0
+            continue
+        case = measure_case(given, profile)
+        # A mask that cannot be read any more takes no time away: the count of lesions is the case's.
+        count = {"case_lesions": next(iter(case.columns.values()))["case_lesions"]}
         for row in rows:
-            row |= case.columns.get(row["task"], {"case_lesions": None})
-        for row in rows:
-            # A mask that cannot be read any more takes no time away.
-            row["case_lesions"] = next((r["case_lesions"] for r in rows if r["case_lesions"] is not None), 1.0)
+            row |= case.columns.get(row["task"], count)
         found.append(case)
     return found
 

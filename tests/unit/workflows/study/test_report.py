@@ -365,6 +365,25 @@ def test_what_was_tampered_with_is_on_the_page(finished: Any, tmp_path: Path, ca
     assert "2 readings have no time" in text
 
 
+def test_masks_that_were_altered_are_left_out(finished: Any, tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    shutil.copytree(finished.folder, folder)
+    with sqlite3.connect(folder / "study.sqlite") as base:
+        for (name,) in base.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            base.execute(f"DROP TRIGGER {name}")
+        case = base.execute("SELECT case_id FROM task WHERE NOT practice ORDER BY id LIMIT 1").fetchone()[0]
+        base.execute("UPDATE version SET labels = x'00' WHERE case_id = ?", (case,))
+    base.close()
+    document = study_report(StudyReportRequest(str(folder), tmp_path / "out", draws=99))
+    assert document["lesions"]["cases"] == 4
+    assert document["time"]["analysis"]["readings"] == 59, "times do not depend on masks"
+    assert any(
+        note.endswith("no mask can be read, and the count of its lesions is taken as 1 in the models of time.")
+        for note in document["notes"]
+    )
+    assert not document["audit"]["ok"]
+
+
 def test_nothing_finished(small: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     small.study.lock("lead", incomplete=True)
     with pytest.raises(InputError, match="No task that counts is finished"):
