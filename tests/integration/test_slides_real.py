@@ -7,6 +7,7 @@ import json
 import numpy as np
 import openslide
 import pytest
+from PIL import Image
 
 from napari_tumorseg.cli import main
 from napari_tumorseg.io.slides import open_slide
@@ -78,6 +79,17 @@ def test_tissue_and_stains(folder):
     amounts = deconvolve(thumbnail, found)
     assert (amounts[tissue.mask][:, :2] > -0.1).mean() > 0.95
     assert np.abs(amounts[tissue.mask][:, 2]).mean() < 0.35 * amounts[tissue.mask][:, :2].mean()
+
+
+def test_empty_tiles_hold_no_tissue_and_tumour_tiles_do(real_data):
+    folder = real_data("pathology/tissue_kather2016")
+    shares: dict[str, list[float]] = {}
+    for path in folder.glob("*/*.png"):
+        with Image.open(path) as picture:
+            found = find_tissue(np.asarray(picture.convert("RGB")), (0.495, 0.495), smallest_mm2=1e-4, largest_hole_mm2=1e-5)
+        shares.setdefault(path.parent.name, []).append(float(found.mask.mean()))
+    assert shares["08_EMPTY"] == [0.0] * 3
+    assert min(shares["01_TUMOR"]) > 0.8
 
 
 def test_the_command(folder, capsys):

@@ -70,15 +70,18 @@ class DicomSource:
         except InputError:
             raise
         except Exception as error:  # wsidicom, pydicom and the decoders each have their own
-            raise InputError(f"{path.name} cannot be opened as a DICOM slide: {_short(error)}.", COPY_AGAIN) from error
+            raise self._unreadable(error) from error
         try:
             self._slide.resize_cache(_OWN_CACHE_BYTES)
             self._levels = list(self._slide.pyramids[0])
             self._optical = _optical_paths(self._levels[0])
             self.info = self._describe()
-        except BaseException:
+        except Exception as error:  # as above
             self.close()
-            raise
+            raise self._unreadable(error) from error
+
+    def _unreadable(self, error: Exception) -> InputError:
+        return InputError(f"{self._path.name} cannot be opened as a DICOM slide: {_short(error)}.", COPY_AGAIN)
 
     def _describe(self) -> SourceInfo:
         base = self._levels[0]
@@ -90,7 +93,7 @@ class DicomSource:
             tile = (int(level.tile_size.height), int(level.tile_size.width))
             layouts.append(LevelLayout(shape, tile, (base.size.height / shape[0], base.size.width / shape[1])))
         is_rgb = int(data.samples_per_pixel) == 3
-        maker = self._slide.metadata.equipment.manufacturer
+        maker = _maker(self._slide)
         notes = [f"It holds {len(base.focal_planes)} focal planes; the default one is read."] * (len(base.focal_planes) > 1)
         return SourceInfo(
             format="dicom-wsi",
@@ -100,7 +103,7 @@ class DicomSource:
             is_rgb=is_rgb,
             mpp_um=(spacing.height * 1000.0, spacing.width * 1000.0) if spacing is not None else (None, None),
             mpp_from="DICOM pixel spacing",
-            vendor="" if maker in (None, "Unknown") else str(maker),
+            vendor=maker,
             associated=tuple(name for name, group in (("label", self._slide.labels), ("macro", self._slide.overviews)) if group),
             notes=tuple(notes),
         )
@@ -130,6 +133,15 @@ class DicomSource:
     def close(self) -> None:
         """Close the files."""
         self._slide.close()
+
+
+def _maker(slide: Any) -> str:
+    """Return the scanner's maker, "" where the file does not say; the other metadata may be incomplete, which spoils no pixel."""
+    try:
+        maker = str(slide.metadata.equipment.manufacturer or "")
+    except Exception:  # whatever is missing
+        return ""
+    return "" if maker == "Unknown" else maker
 
 
 def _optical_paths(level: Any) -> list[str]:

@@ -14,7 +14,7 @@ from napari_tumorseg.io.slide_zarr import ZarrSource, is_ome_zarr
 __all__ = ["SLIDE_SUFFIXES", "is_slide", "open_source"]
 
 #: Endings that only slides have; TIFF, DICOM and OME-Zarr are told by what they hold.
-SLIDE_SUFFIXES = (".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide", ".czi")
+SLIDE_SUFFIXES = (".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".vms", ".vmu", ".svslide")
 
 _TIFF_HEADS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _LARGE = 2048

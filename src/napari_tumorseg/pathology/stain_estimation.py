@@ -24,7 +24,8 @@ def _stained(rgb: npt.NDArray[Any], background: tuple[float, float, float], leas
     density = density[density.mean(axis=1) > least]
     if len(density) < _FEWEST:
         raise InputError(f"Only {len(density)} pixels hold stain, too few to estimate its colours.", "Choose a region with tissue.")
-    return density[:: -(-len(density) // _MOST)]
+    thinned: Floats = density[:: -(-len(density) // _MOST)]
+    return thinned
 
 
 def _in_order(one: Floats, two: Floats, background: tuple[float, float, float]) -> Stains:

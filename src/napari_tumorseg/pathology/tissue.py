@@ -15,8 +15,8 @@ __all__ = ["Tissue", "find_tissue"]
 Mask = npt.NDArray[np.bool_]
 
 # Optical density of stain: of blank glass with the noise and shading of a scanner it stays below the first,
-# of pale stroma it lies above it; a threshold of Otsu is not trusted beyond the second.
-_LEAST, _MOST = 0.04, 0.25
+# of pale stroma it lies above it; Otsu's threshold is not trusted beyond the second, where it would split tissue from tissue.
+_LEAST, _MOST = 0.04, 0.08
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +47,8 @@ def find_tissue(
     """Find the tissue of a brightfield slide; blank glass gives none.
 
     What counts is colour: the optical density in which a pixel's colours differ (the largest less the smallest), which grey
-    dust, shadows and the cover slip's edge have little of. The threshold is Otsu's, kept between 0.04 and 0.25,
-    so that a blank slide's noise is never split in two.
+    dust, shadows and the cover slip's edge have little of. The threshold is Otsu's, kept between 0.04 and 0.08,
+    so that neither the noise of a blank slide nor a slide full of tissue is split in two.
 
     Parameters
     ----------
@@ -79,7 +79,9 @@ def find_tissue(
     found = (colour > threshold) & (density.mean(axis=2) > _LEAST)
     pixel_mm2 = mpp_um[0] * mpp_um[1] * 1e-6 if mpp_um is not None else None
     least, hole = (max(4, round(area / pixel_mm2)) if pixel_mm2 else 64 for area in (smallest_mm2, largest_hole_mm2))
-    mask = ~_without_small(~_without_small(found, least), hole)
+    found = _without_small(found, least)
+    # Glass in a corner of the picture is no hole.
+    mask = ndimage.binary_fill_holes(found) & ~_without_small(~found, hole) | found
     return Tissue(mask, threshold, glass, float(mask.sum()) * pixel_mm2 if pixel_mm2 else None)
 
 

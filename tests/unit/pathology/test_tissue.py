@@ -78,6 +78,14 @@ def test_small_parts_and_small_holes():
     assert not kept.mask[150, 200]
 
 
+def test_glass_in_a_corner_is_no_hole():
+    where = np.ones((300, 400), bool)
+    where[:12, :15] = False
+    found = find_tissue(with_tissue(where), MPP, smallest_mm2=0.02, largest_hole_mm2=0.02)
+    assert not found.mask[:8, :10].any()
+    assert found.mask[30:, 30:].all()
+
+
 def test_without_a_resolution_there_is_no_area():
     assert find_tissue(with_tissue(disc(100, 100, 50))).area_mm2 is None
 
