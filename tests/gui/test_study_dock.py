@@ -8,6 +8,7 @@ import nibabel
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QPushButton, QWidget
 
 from napari_tumorseg.annotation.reader import JournalReader
 from napari_tumorseg.annotation.study.protocol_file import load_protocol
@@ -223,12 +224,16 @@ def approve_by_lesion(seat, versions, whole, corrected):
     assert titles == ["Annotate", "Check 1", "Check 2", "Annotate, round 2", "Check 1, round 2", "Check 2, round 2"]
     place = main_window(seat.dock.viewer).centralWidget().layout()
     count = place.count()
-    versions.beside(0, True)
-    versions.beside(3, True)
+    seat.click(versions._sides[0])
+    seat.click(versions._sides[3])
     assert place.count() == count + 2
     seat.session.view.show_sequence("FLAIR")
-    versions.beside(0, False)
-    versions.beside(3, False)
+    seat.click(versions._sides[0])
+    beside = main_window(seat.dock.viewer).findChild(QWidget, f"tumorseg_{titles[3]}")
+    close = next(b for b in beside.findChildren(QPushButton) if b.text() == f"Close {titles[3]}")
+    seat.wait(close.isVisible)
+    seat.click(close)
+    assert not versions._sides[3].isChecked()
     assert place.count() == count
     seat.click(versions.differences)
     layer = seat.dock.viewer.layers["Differences"]
@@ -364,3 +369,33 @@ def test_what_is_not_as_it_was_is_told_in_a_line(seat, pipeline, cases, qtbot):
     cases.with_name("elsewhere").rename(cases)
     seat.wait(lambda: not [j for j in seat.session.runner.running if j.name == "study"])
     seat.take()
+
+
+def test_a_protocol_may_show_the_time_and_ask_with_the_result(seat, tmp_path, cases, qtbot):
+    text = load_protocol("brats-mets-pipeline").text.replace("show_clock = false", "show_clock = true")
+    asked = 'text = "How difficult was this case?"\nwhen = '
+    assert f'{asked}"after"' in text
+    text = text.replace(f'{asked}"after"', f'{asked}"submit"')
+    (tmp_path / "own.toml").write_text(text, encoding="utf-8")
+    study = make(tmp_path, cases, str(tmp_path / "own.toml"), "S:student", "N1:neuroradiologist", "N2:neuroradiologist", "A:approver")
+    bar, comments = seat.study.bar, seat.study.comments
+    seat.sit(study, "S")
+    seat.take()
+    assert bar.state.text().startswith("● running  0:0")
+    assert not bar.submit.isEnabled()
+    seat.study.questions.choose("difficulty", 4)
+    assert not seat.study.send.isVisible()
+    seat.hand_in(bar.submit)
+    seat.sit(study, "N1")
+    task = seat.take()
+    for said in ("first", "second"):
+        comments.text.setText(said)
+        seat.click(comments.add)
+    comments.list.setCurrentRow(0)
+    seat.click(comments.remove)
+    # What is pinned outlives leaving, and a crash, with the record of the work.
+    seat.click(bar.later)
+    assert seat.take() == task
+    assert [comments.list.item(i).text() for i in range(comments.list.count())] == ["You: second"]
+    with StudyStore.open(study) as store:
+        assert [(r["question"], r["value"]) for r in store.rows("ratings")] == [("difficulty", 4), ("confidence", 1)]

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from napari.layers import Image
 from qtpy.QtCore import QObject
-from qtpy.QtWidgets import QAbstractItemView, QGridLayout, QHeaderView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QAbstractItemView,
+    QGridLayout,
+    QHeaderView,
+    QSizePolicy,
+    QTableWidget,
+    QTableWidgetItem,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_tumorseg.core.document import Origin, PatchSource
 from napari_tumorseg.core.grid import Box
@@ -47,6 +58,7 @@ class VersionPanel(QWidget):
         self.comparison: VersionComparison | None = None
         self._beside = _Beside(session)
         self._overlay: ReadOnlyLabels | None = None
+        self._sides: list[QToolButton] = []
         self._rows = QGridLayout()
         self._rows.setColumnStretch(0, 1)
         self.differences = toggle("Show differences", "Yellow: marked in some versions only. Pink: marked in all, with different labels.")
@@ -90,7 +102,11 @@ class VersionPanel(QWidget):
     def beside(self, number: int, on: bool) -> None:
         """Show a version beside the image, or take it away."""
         title, mask = self._versions[number]
-        self._beside.set_on(number, title, mask, on)
+        if on:
+            self._beside.show(number, title, mask, lambda: self.beside(number, False))
+        else:
+            self._beside.hide(number)
+        self._sides[number].setChecked(on)
 
     def show_differences(self, on: bool) -> None:
         """Colour where the versions differ, or take the colours away."""
@@ -133,6 +149,7 @@ class VersionPanel(QWidget):
         return Origin(PatchSource.TOOL, tool, self._session.settings.person)
 
     def _fill_rows(self) -> None:
+        self._sides = []
         while (item := self._rows.takeAt(0)) is not None:
             widget = item.widget()
             if widget is not None:
@@ -141,7 +158,9 @@ class VersionPanel(QWidget):
         for number, (title, _mask) in enumerate(self._versions):
             side = toggle("Beside", f"Show {title} beside the image", f"Show {title} beside")
             side.clicked.connect(lambda on, n=number: self.beside(n, on))
-            side.setMinimumWidth(60)
+            # A toggle would shrink to nothing between buttons.
+            side.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Fixed)
+            self._sides.append(side)
             whole = button("Take all", f"Make the mask what {title} is", lambda n=number: self.take(n))
             lesion = button("Take lesion", f"Take the chosen lesion as {title} has it", lambda n=number: self.take_lesion(n))
             for column, made in enumerate((note(title, name=title), side, whole, lesion)):
@@ -151,8 +170,8 @@ class VersionPanel(QWidget):
         if self._work.hand is None or not self._versions:
             return
         self.comparison = found
-        self.differences.setEnabled(True)
         count = len(found.lesions)
+        self.differences.setEnabled(count > 0)
         self._tell(f"{count} lesion{' differs' if count == 1 else 's differ'}, {found.same} the same in all. mL marked:")
         titles = [title for title, _ in self._versions]
         table = self.lesions
@@ -199,17 +218,20 @@ class _Beside(QObject):
         self._shown: dict[int, BesideView] = {}
         session.view.sequence_changed.connect(self._on_sequence)
 
-    def set_on(self, number: int, title: str, mask: MaskVersion, on: bool) -> None:
-        """Show a version or take it away."""
+    def show(self, number: int, title: str, mask: MaskVersion, close: Callable[[], None]) -> None:
+        """Show a version; `close` is called by its own button."""
         scene = self._session.view.scene
-        if not on and number in self._shown:
-            self._shown.pop(number).close()
-        elif on and number not in self._shown and scene is not None:
-            side = BesideView(self._session, scene, title, title, lambda: self.set_on(number, title, mask, False), first=False)
+        if number not in self._shown and scene is not None:
+            side = BesideView(self._session, scene, title, title, close, first=False)
             self._shown[number] = side
             self._bring(side, self._session.view.sequence)
             side.add_mask(mask, title)
             side.say(title)
+
+    def hide(self, number: int) -> None:
+        """Take a version away."""
+        if number in self._shown:
+            self._shown.pop(number).close()
 
     def close(self) -> None:
         """Take all away."""

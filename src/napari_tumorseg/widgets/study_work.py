@@ -61,7 +61,7 @@ class StudyWork(SessionPart):
     asked : tuple, optional
         A submitted task and the questions about it that come before the next.
     may_submit : callable
-        Asked before a result is handed in: given the decision and the code, returns whether.
+        Given the decision and the code, says whether the result is handed in.
     """
 
     opened = Signal(object)
@@ -272,11 +272,7 @@ class StudyWork(SessionPart):
     # -- inside
 
     def _start(
-        self,
-        title: str,
-        work: Callable[[], Any],
-        done: Callable[[Any], None],
-        failed: Callable[[BaseException], None] | None = None,
+        self, title: str, work: Callable[[], Any], done: Callable[[Any], None], failed: Callable[[BaseException], None] | None = None
     ) -> None:
         self.busy = title
 
