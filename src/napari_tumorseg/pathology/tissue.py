@@ -42,7 +42,7 @@ class Tissue:
 
 
 def find_tissue(
-    thumbnail: npt.NDArray[Any], mpp_um: tuple[float, float] | None = None, *, smallest_mm2: float = 0.02, largest_hole_mm2: float = 0.02
+    thumbnail: npt.NDArray[Any], mpp_um: tuple[float, float] | None = None, *, smallest_mm2: float = 0.02, largest_hole_mm2: float = 0.005
 ) -> Tissue:
     """Find the tissue of a brightfield slide; blank glass gives none.
 
