@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -33,6 +35,7 @@ SHAPE = (4, 24, 24)
 GRID = Grid.from_spacing(SHAPE, (2.0, 1.0, 1.0))
 SCHEMA = preset("brats-mets-2025")
 Labels = npt.NDArray[np.uint8]
+SHORT = Truth(0.3, rater_arm_sd=0.05, case_arm_sd=0.05, residual_sd=0.1, median_s=15.0)
 
 
 def lesion_at(place: int) -> tuple[slice, slice, slice]:
@@ -185,6 +188,7 @@ class Maker:
     """Makes rehearsed studies in folders of their own."""
 
     root: Path
+    short: Truth = SHORT
 
     def __call__(self, name: str, protocol: Protocol | None = None, **more: Any) -> Rehearsed:
         return Rehearsed(self.root / name / "study", protocol or raters_protocol(), **more)
@@ -205,3 +209,23 @@ def finished(rehearsals: Maker) -> Rehearsed:
     made.study.exclude(next(task for task, row in made.design.items() if not row["practice"]), "interrupted by an alarm", "lead")
     made.study.lock("lead")
     return made
+
+
+@pytest.fixture
+def small(rehearsals: Any, request: pytest.FixtureRequest) -> Iterator[Any]:
+    """A study of 2 raters and 3 cases, not begun."""
+    name = re.sub(r"\W", "-", request.node.name)
+    made = rehearsals(name, rehearsals.protocol(sets=1), people=2, cases=3, truth=SHORT)
+    yield made
+    made.study.close()
+
+
+def _text_of(page: str) -> str:
+    """Return the page's text with its tags taken out."""
+    return html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", re.sub(r"<svg.*?</svg>", "", page, flags=re.S))))
+
+
+@pytest.fixture(scope="session")
+def numbers_in() -> Callable[[str], str]:
+    """Give what makes text of a page."""
+    return _text_of
