@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pathology_features import features
 
 GOAL_S, SLOW_S = 1.0, 0.02
 SIDE, QUICK_SIDE, TILE = 60_000, 6_000, 256
@@ -184,15 +185,20 @@ def main() -> None:
     """Run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--opening", action="store_true", help="opening a large slide, and panning in it")
+    parser.add_argument("--features", action="store_true", help="features of pixels against scikit-image's, and the classifier in a view")
     parser.add_argument("--quick", action="store_true", help="a slide of 6,000 x 6,000 pixels")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     parser.add_argument("--folder", type=Path, help="where the slide is made")
     options = parser.parse_args()
-    if not options.opening:
-        parser.error("choose a part: --opening")
+    if not (options.opening or options.features):
+        parser.error("choose a part: --opening, --features")
     warnings.simplefilter("ignore")
-    with tempfile.TemporaryDirectory(dir=options.folder) as folder:
-        found = opening(Path(folder), options.quick)
+    found: dict[str, Any] = {}
+    if options.features:
+        found |= features(options.quick)
+    if options.opening:
+        with tempfile.TemporaryDirectory(dir=options.folder) as folder:
+            found |= opening(Path(folder), options.quick)
     text = json.dumps(found, indent=2)
     if options.json:
         options.json.write_text(text + "\n", encoding="utf-8")

@@ -79,7 +79,7 @@ class PixelClassifier:
 
     def __post_init__(self) -> None:
         """Check that the parts fit each other."""
-        if len(self.spec.names) != self.model.n_features or len(self.classes) != self.model.n_classes:
+        if len(self.spec.names) != self.model.n_features or not 2 <= len(self.classes) == self.model.n_classes:
             raise InputError("The classifier's features, classes and model do not fit each other.", "Train the classifier again.")
         if len({c.value for c in self.classes}) < len(self.classes) or not all(0 < c.value < 256 for c in self.classes):
             raise InputError("The classes' values are not different numbers from 1 to 255.", "Train the classifier again.")
@@ -97,7 +97,11 @@ class PixelClassifier:
     def labels_of(self, features: torch.Tensor) -> Labels:
         """Return the values of the winning classes, uint8 (y, x); where two are equal the first class wins."""
         table = np.array([0 if c.name == IGNORE.name else c.value for c in self.classes], np.uint8)
-        return np.asarray(table[self.scores(features).argmax(axis=0)])
+        if isinstance(self.model, Forest) and features.device.type == "cpu":
+            winners = self.model.winners(features.reshape(len(features), -1).numpy()).reshape(features.shape[1:])
+        else:
+            winners = self.scores(features).argmax(axis=0)
+        return np.asarray(table[winners])
 
     def probabilities(self, image: npt.NDArray[Any], device: str = "cpu") -> npt.NDArray[np.float32]:
         """Return `scores` of an image (y, x, 3) at the classifier's resolution."""
