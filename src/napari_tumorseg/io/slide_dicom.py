@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from napari_tumorseg.core.errors import InputError
 from napari_tumorseg.io.contents import COPY_AGAIN
+from napari_tumorseg.io.dicom_files import listening
 from napari_tumorseg.io.slide_source import DamagedTileError, LevelLayout, SourceInfo, needs_extra
 
 __all__ = ["DicomSource", "slide_files"]
@@ -32,19 +33,19 @@ def slide_files(path: Path) -> list[Path]:
         If there is no slide, or several.
     """
     import pydicom
-    from pydicom.errors import InvalidDicomError
 
     series: dict[str, list[Path]] = {}
     wanted = ""
     tags = ["SOPClassUID", "SeriesInstanceUID"]
     for file in sorted(p for p in (path if path.is_dir() else path.parent).iterdir() if p.is_file() and not p.name.startswith(".")):
         try:
-            dataset = pydicom.dcmread(file, specific_tags=tags, stop_before_pixels=True)
-        except (InvalidDicomError, OSError, EOFError):
+            with listening():
+                dataset = pydicom.dcmread(file, specific_tags=tags, stop_before_pixels=True)
+                kind, uid = str(dataset.get("SOPClassUID", "")), str(dataset.get("SeriesInstanceUID", ""))
+        except Exception:  # no DICOM, or broken beyond telling what it is
             continue
-        if str(dataset.get("SOPClassUID", "")) != "1.2.840.10008.5.1.4.1.1.77.1.6":
+        if kind != "1.2.840.10008.5.1.4.1.1.77.1.6":
             continue
-        uid = str(dataset.get("SeriesInstanceUID", ""))
         series.setdefault(uid, []).append(file)
         if path == file:
             wanted = uid
@@ -65,10 +66,14 @@ class DicomSource:
         except ImportError as error:
             raise needs_extra("wsidicom") from error
         self._path = path
+        files = slide_files(path)
+        # pydicom's warnings quote values, which may be a patient's.
+        with listening():
+            self._open(WsiDicom, files)
+
+    def _open(self, library: Any, files: list[Path]) -> None:
         try:
-            self._slide = WsiDicom.open(slide_files(path))
-        except InputError:
-            raise
+            self._slide = library.open(files)
         except Exception as error:  # wsidicom, pydicom and the decoders each have their own
             raise self._unreadable(error) from error
         try:

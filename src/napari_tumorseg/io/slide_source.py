@@ -11,10 +11,22 @@ import numpy.typing as npt
 
 from napari_tumorseg.core.errors import InputError
 
-__all__ = ["DamagedTileError", "LevelLayout", "SourceInfo", "TileSource", "checked_mpp", "needs_extra", "number", "stated_mpp"]
+__all__ = [
+    "DamagedTileError",
+    "LevelLayout",
+    "SourceInfo",
+    "TileSource",
+    "check_levels",
+    "checked_mpp",
+    "needs_extra",
+    "number",
+    "stated_mpp",
+]
 
 #: Coarser pixels than this (micrometres) are the size of a printed page, not of a slide.
 MAX_MPP_UM = 20.0
+# The largest slides have about 500,000 pixels along a side; more than this comes from a damaged header.
+_MAX_SIDE = 8_000_000
 
 
 @dataclass(frozen=True)
@@ -74,6 +86,17 @@ class DamagedTileError(InputError):
             f"{path.name}: tile (row {row}, column {column}) of level {level} is damaged ({words}).",
             "Copy the slide again from its source, or leave this region out.",
         )
+
+
+def check_levels(path: Path, levels: tuple[LevelLayout, ...]) -> None:
+    """Raise `InputError` where sizes are those of a damaged header: nothing, beyond every slide, or larger than the level above."""
+    above = (_MAX_SIDE, _MAX_SIDE)
+    for index, level in enumerate(levels):
+        sound = all(1 <= side <= limit and edge >= 1 for side, edge, limit in zip(level.shape, level.tile, above, strict=True))
+        if not sound or not all(math.isfinite(factor) and factor > 0 for factor in level.downsample):
+            size = f"{level.shape[1]} x {level.shape[0]} pixels in tiles of {level.tile[1]} x {level.tile[0]}"
+            raise InputError(f"{path.name} is damaged: level {index} would have {size}.", "Copy it again from its source.")
+        above = level.shape
 
 
 def needs_extra(package: str) -> InputError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import threading
 from pathlib import Path
 from typing import Any
@@ -38,17 +37,17 @@ class TiffSource:
         try:
             with listening():
                 self._file = tifffile.TiffFile(path)
-        except (tifffile.TiffFileError, struct.error) as error:
-            raise InputError(f"{path.name} is not a TIFF file, or is cut short.", COPY_AGAIN) from error
         except OSError as error:
             raise unreadable(path, error) from error
+        except Exception as error:  # on a damaged header tifffile stumbles in many ways
+            raise InputError(f"{path.name} is not a TIFF file, is cut short, or is damaged.", COPY_AGAIN) from error
         try:
             with listening():
                 self._levels, self.info = _describe(path, self._file)
         except InputError:
             self.close()
             raise
-        except (KeyError, ValueError, TypeError, IndexError, struct.error) as error:
+        except Exception as error:  # on a damaged header tifffile stumbles in many ways
             self.close()
             raise InputError(f"{path.name} cannot be read as a slide: {' '.join(str(error).split())[:120]}.", COPY_AGAIN) from error
         self._samples = _samples(self._levels[0][0])

@@ -17,7 +17,7 @@ from napari_tumorseg.io.slide_cache import TileCache
 from napari_tumorseg.io.slide_kinds import open_source
 from napari_tumorseg.io.slide_level import SlideLevelArray
 from napari_tumorseg.io.slide_made import averaged, made_levels, marked_blank
-from napari_tumorseg.io.slide_source import DamagedTileError, LevelLayout, SourceInfo, TileSource, checked_mpp, stated_mpp
+from napari_tumorseg.io.slide_source import DamagedTileError, LevelLayout, SourceInfo, TileSource, check_levels, checked_mpp, stated_mpp
 
 __all__ = ["SlideReader", "open_slide"]
 
@@ -46,7 +46,13 @@ def open_slide(path: Path, *, mpp_um: tuple[float, float] | None = None, cache_b
         If the file is no slide, is damaged, or its library is not installed, or the stated resolution is impossible.
     """
     stated = stated_mpp(mpp_um) if mpp_um is not None else None
-    return SlideReader(Path(path), open_source(Path(path)), stated, cache_bytes)
+    source = open_source(Path(path))
+    try:
+        check_levels(Path(path), source.info.levels)
+        return SlideReader(Path(path), source, stated, cache_bytes)
+    except BaseException:
+        source.close()
+        raise
 
 
 class SlideReader:
@@ -138,7 +144,10 @@ class SlideReader:
                 f"The region {(y0, x0, y1, x1)} is not inside level {level} of {layout.shape[0]} x {layout.shape[1]} pixels.",
                 "Choose y0 <= y1 and x0 <= x1 inside it.",
             )
-        out = np.empty((y1 - y0, x1 - x0, len(self.slide.channels)), self.slide.dtype)
+        try:
+            out = np.empty((y1 - y0, x1 - x0, len(self.slide.channels)), self.slide.dtype)
+        except MemoryError as error:
+            raise InputError(f"The region {(y0, x0, y1, x1)} of level {level} does not fit in memory.", "Read it in parts.") from error
         if out.size == 0:
             return out
         height, width = layout.tile
