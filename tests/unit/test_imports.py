@@ -27,6 +27,11 @@ HEAVY = (
     "alembic",
     "cryptography",
     "pyarrow",
+    "dask",
+    "openslide",
+    "tifffile",
+    "wsidicom",
+    "zarr",
 )
 
 
@@ -44,6 +49,7 @@ def loaded_by(statement: str) -> set[str]:
         "import napari_tumorseg.core.document, napari_tumorseg.core.segmenter",
         "import napari_tumorseg.cli",
         "import napari_tumorseg.catalogue.registry, napari_tumorseg.workflows.segment",
+        "import napari_tumorseg.io.slides, napari_tumorseg.workflows.slide_info, napari_tumorseg.pathology.tissue",
         "import napari_tumorseg.workflows.study.task",
         "import napari_tumorseg.workflows.study.assign, napari_tumorseg.annotation.study.protocol_file",
     ],
