@@ -8,6 +8,8 @@ the window is open before, and a small slide has been opened in it, so that impo
 opening, with them, is given too. While panning, the longest time that the window did not answer is measured by a timer of 5 ms:
 with tiles loaded in the background (what opening a slide switches on) and with the window waiting for them, from this drive and
 as from a slow one (20 ms more for each tile).
+
+The parts --nms, --cells and --til need no display; pathology_cells.py says what they measure.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pathology_cells
 from pathology_features import features
 
 GOAL_S, SLOW_S = 1.0, 0.02
@@ -186,14 +189,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--opening", action="store_true", help="opening a large slide, and panning in it")
     parser.add_argument("--features", action="store_true", help="features of pixels against scikit-image's, and the classifier in a view")
+    parser.add_argument("--nms", action="store_true", help="100,000 overlapping polygons")
+    parser.add_argument("--cells", action="store_true", help="measurements of 100,000 nuclei")
+    parser.add_argument("--til", action="store_true", help="the TIL score of a slide of 60,000 x 60,000 pixels")
+    parser.add_argument("--stardist", type=Path, help="where a wheel of StarDist is unpacked, to time its compiled suppression beside")
     parser.add_argument("--quick", action="store_true", help="a slide of 6,000 x 6,000 pixels")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     parser.add_argument("--folder", type=Path, help="where the slide is made")
     options = parser.parse_args()
-    if not (options.opening or options.features):
-        parser.error("choose a part: --opening, --features")
+    if not (options.opening or options.features or options.nms or options.cells or options.til):
+        parser.error("choose a part: --opening, --features, --nms, --cells, --til")
     warnings.simplefilter("ignore")
     found: dict[str, Any] = {}
+    if options.nms:
+        found["nms"] = pathology_cells.nms(options.quick, options.stardist)
+    if options.cells:
+        found["cells"] = pathology_cells.cells(options.quick)
+    if options.til:
+        found["til"] = pathology_cells.til(options.quick)
     if options.features:
         found |= features(options.quick)
     if options.opening:
