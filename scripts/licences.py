@@ -20,7 +20,7 @@ from packaging.utils import canonicalize_name
 
 PROJECT = "napari-tumorseg"
 #: What a user gets with `all`, apart from the Qt binding.
-EXTRAS = ("gui", "compressed-dicom")
+EXTRAS = ("gui", "compressed-dicom", "postgres", "slides")
 #: The user's choice; each is an extra of its own and nothing of it is shipped.
 QT_BINDINGS = ("PyQt6", "PySide6")
 NOT_STATED = "not stated"
