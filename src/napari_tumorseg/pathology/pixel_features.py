@@ -134,6 +134,7 @@ def pixel_features(
     core: tuple[slice, slice] | None = None,
     step: int = 1,
     device: str = "cpu",
+    out: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Compute the features of an image, or of a part of it.
 
@@ -150,6 +151,8 @@ def pixel_features(
         Only each `step`-th row and column of `core`, from its first; their values are those of step 1.
     device : str
         Torch's name of where to compute.
+    out : torch.Tensor, optional
+        Where to write what is returned; may be a part of a larger tensor.
 
     Returns
     -------
@@ -175,12 +178,12 @@ def pixel_features(
         planes = _channels(image, spec, device)
         if spec.local_normalisation != "none":
             planes = _normalised(planes, spec)
-        shape = (len(spec.channels), len(spec.sigmas_px), len(spec.features), len(rows), len(columns))
-        out = torch.empty(shape, dtype=torch.float32, device=planes.device)
+        found = torch.empty((len(spec.names), len(rows), len(columns)), dtype=torch.float32, device=device) if out is None else out
+        by_scale = found.view(len(spec.channels), len(spec.sigmas_px), len(spec.features), len(rows), len(columns))
         products = _sobel_products(planes) if _TENSOR & set(spec.features) else None
         for index, sigma in enumerate(spec.sigmas_px):
-            _fill_scale(out[:, index], planes, products, Scale(sigma, rows, columns), spec.features)
-        return out.reshape(-1, len(rows), len(columns))
+            _fill_scale(by_scale[:, index], planes, products, Scale(sigma, rows, columns), spec.features)
+        return found
 
 
 def _check_names(what: str, names: Sequence[str], known: Sequence[str]) -> None:
@@ -220,7 +223,7 @@ def _normalised(planes: torch.Tensor, spec: FeatureSpec) -> torch.Tensor:
     import torch
 
     every = Scale(spec.normalisation_sigma_px, range(planes.shape[0]), range(planes.shape[2]))
-    mean, deviation = _moments(planes, every)
+    mean, deviation = _moments(every.down(_squares(planes), (0,))[0], every)
     centred = planes - mean
     if spec.local_normalisation == "mean":
         return centred.to(torch.float32)
@@ -240,66 +243,79 @@ def _sobel_products(planes: torch.Tensor) -> torch.Tensor:
     return torch.stack((dx * dx, dy * dy, dx * dy)).flatten(0, 1).permute(1, 0, 2).contiguous()
 
 
-def _moments(planes: torch.Tensor, scale: Scale) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the weighted mean and deviation, float64 (y, channel, x): the difference of squares needs the digits."""
+def _squares(planes: torch.Tensor) -> torch.Tensor:
+    """Return the channels and their squares, float64 (y, 2 channel, x): the difference of their means needs the digits."""
     import torch
 
     exact = planes.to(torch.float64)
-    both = scale.across(scale.down(torch.cat((exact, exact * exact), dim=1), (0,))[0], (0,))[0]
-    mean, square = both.tensor_split(2, dim=1)
+    return torch.cat((exact, exact * exact), dim=1)
+
+
+def _moments(both: torch.Tensor, scale: Scale) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the weighted mean and deviation, (y, channel, x), of squares correlated along y."""
+    import torch
+
+    mean, square = scale.across(both, (0,))[0].tensor_split(2, dim=1)
     return mean, torch.sqrt(torch.clamp(square - mean * mean, min=0.0))
 
 
 def _fill_scale(out: torch.Tensor, planes: torch.Tensor, products: torch.Tensor | None, scale: Scale, features: Sequence[str]) -> None:
     """Write the features of one scale to `out`, (channel, feature, y, x)."""
-    found = _derivatives(planes, scale, frozenset(features))
-    if "weighted deviation" in features:
-        found["weighted deviation"] = _moments(planes, scale)[1]
+    wanted = frozenset(features)
+    first, second = "gradient magnitude" in wanted, bool(wanted & (_HESSIAN | {"laplacian"}))
+    orders = (0, 1, 2) if second else (0, 1) if first else (0,) if "gaussian" in wanted else ()
+    targets = {name: out[:, index].permute(1, 0, 2) for index, name in enumerate(features)}
+    if orders:
+        _derivatives(scale.down(planes, orders), scale, targets)
+    if "weighted deviation" in wanted:
+        targets["weighted deviation"].copy_(_moments(scale.down(_squares(planes), (0,))[0], scale)[1])
     if products is not None:
-        found |= _structure(products, scale)
-    for index, name in enumerate(features):
-        out[:, index] = found[name].permute(1, 0, 2)
+        _structure(scale.down(products, (0,))[0], scale, targets)
 
 
-def _derivatives(planes: torch.Tensor, scale: Scale, wanted: frozenset[str]) -> dict[str, torch.Tensor]:
-    """Return the wanted ones of Gaussian, gradient magnitude, Laplacian and Hessian features, each (y, channel, x)."""
+def _derivatives(down: torch.Tensor, scale: Scale, targets: Mapping[str, torch.Tensor]) -> None:
+    """Write Gaussian, gradient magnitude, Laplacian and Hessian features from (order, y, channel, x) correlated along y."""
     import torch
 
-    second = bool(wanted & (_HESSIAN | {"laplacian"}))
-    orders = (0, 1, 2) if second else (0, 1) if "gradient magnitude" in wanted else (0,)
-    if not wanted & ({"gaussian", "gradient magnitude", "laplacian"} | _HESSIAN):
-        return {}
-    down = scale.down(planes, orders)
-    smooth = scale.across(down[0], orders)
-    found = {"gaussian": smooth[0]}
-    if len(orders) > 1:
-        mixed = scale.across(down[1], (0, 1) if wanted & _HESSIAN else (0,))
-    if "gradient magnitude" in wanted:
-        found["gradient magnitude"] = torch.hypot(smooth[1], mixed[0])
-    if second:
-        yy = scale.across(down[2], (0,))[0]
-        found["laplacian"] = smooth[2] + yy
-    if wanted & _HESSIAN:
-        xx, xy = smooth[2], mixed[1]
-        found["hessian determinant"] = xx * yy - xy * xy
-        found["hessian max"], found["hessian min"] = _eigenvalues(xx, yy, xy)
-    return found
+    hessian = bool(_HESSIAN & targets.keys())
+    smooth = scale.across(down[0], range(len(down)))
+    if "gaussian" in targets:
+        targets["gaussian"].copy_(smooth[0])
+    if len(down) > 1:
+        mixed = scale.across(down[1], (0, 1) if hessian else (0,))
+    if "gradient magnitude" in targets:
+        torch.sqrt((smooth[1] * smooth[1]).addcmul_(mixed[0], mixed[0]), out=targets["gradient magnitude"])
+    if len(down) > 2:
+        xx, yy = smooth[2], scale.across(down[2], (0,))[0]
+        if "laplacian" in targets:
+            torch.add(xx, yy, out=targets["laplacian"])
+        if "hessian determinant" in targets:
+            torch.sub(xx * yy, mixed[1] * mixed[1], out=targets["hessian determinant"])
+        if hessian:
+            _eigenvalues(xx, yy, mixed[1], targets.get("hessian max"), targets.get("hessian min"))
 
 
-def _structure(products: torch.Tensor, scale: Scale) -> dict[str, torch.Tensor]:
+def _structure(products: torch.Tensor, scale: Scale, targets: Mapping[str, torch.Tensor]) -> None:
+    """Write the features of the structure tensor from (y, 3 channel, x) correlated along y."""
     import torch
 
-    xx, yy, xy = scale.across(scale.down(products, (0,))[0], (0,))[0].tensor_split(3, dim=1)
-    high, low = _eigenvalues(xx, yy, xy)
-    total, difference = high + low, high - low
-    # Where both eigenvalues are 0 there is no direction; a ratio of rounding errors would say there is.
-    ratio = torch.where(difference > 0, difference / torch.where(total != 0, total, 1.0), 0.0)
-    return {"structure tensor max": high, "structure tensor min": low, "structure tensor coherence": ratio * ratio}
+    xx, yy, xy = scale.across(products, (0,))[0].tensor_split(3, dim=1)
+    spread = _eigenvalues(xx, yy, xy, targets.get("structure tensor max"), targets.get("structure tensor min"))
+    if "structure tensor coherence" in targets:
+        # Twice the spread and the trace are the difference and the sum of the eigenvalues; both are 0 where nothing changes.
+        ratio = spread.mul_(2).div_((xx + yy).clamp_(min=torch.finfo(xx.dtype).tiny))
+        torch.mul(ratio, ratio, out=targets["structure tensor coherence"])
 
 
-def _eigenvalues(xx: torch.Tensor, yy: torch.Tensor, xy: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the larger and the smaller eigenvalue of [[xx, xy], [xy, yy]]."""
+def _eigenvalues(xx: torch.Tensor, yy: torch.Tensor, xy: torch.Tensor, high: torch.Tensor | None, low: torch.Tensor | None) -> torch.Tensor:
+    """Write the larger and the smaller eigenvalue of [[xx, xy], [xy, yy]], and return half their difference."""
     import torch
 
-    middle, spread = (xx + yy) / 2, torch.hypot((xx - yy) / 2, xy)
-    return middle + spread, middle - spread
+    half = (xx - yy).mul_(0.5)
+    spread = half.mul_(half).addcmul_(xy, xy).sqrt_()
+    middle = (xx + yy).mul_(0.5)
+    if high is not None:
+        torch.add(middle, spread, out=high)
+    if low is not None:
+        torch.sub(middle, spread, out=low)
+    return spread

@@ -18,6 +18,9 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     import torch
 
+#: Least number of positions in a block: smaller products leave the processor idle.
+_LEAST = 32
+
 __all__ = ["Scale", "kernels", "radius_px"]
 
 
@@ -41,11 +44,19 @@ def kernels(sigma: float) -> npt.NDArray[np.float64]:
     return np.stack((g0, x * g0 / sigma**2, (x**2 - sigma**2) * g0 / sigma**4))
 
 
-@dataclass(frozen=True)
-class Scale:
-    """A scale, and the rows and columns of the image that are wanted at it.
+@dataclass(frozen=True, eq=False)
+class _Band:
+    """A block of wanted positions, the first pixel that they read, and a matrix (position, pixel) for each order."""
 
-    Attributes
+    part: slice
+    first: int
+    matrices: torch.Tensor
+
+
+class Scale:
+    """A scale, and the rows and columns of an image that are wanted at it.
+
+    Parameters
     ----------
     sigma : float
         Pixels.
@@ -53,9 +64,11 @@ class Scale:
         Positions in the image; a step above 1 leaves some out and saves their work.
     """
 
-    sigma: float
-    rows: range
-    columns: range
+    def __init__(self, sigma: float, rows: range, columns: range) -> None:
+        self.sigma = sigma
+        self.rows = rows
+        self.columns = columns
+        self._bands: dict[tuple[range, int, torch.dtype], list[_Band]] = {}
 
     def down(self, planes: torch.Tensor, orders: Sequence[int]) -> torch.Tensor:
         """Correlate (y, k, x) along y with the kernels of `orders`: (order, wanted y, k, x)."""
@@ -63,10 +76,10 @@ class Scale:
 
         flat = planes.reshape(len(planes), -1)
         out = flat.new_empty((len(orders), len(self.rows), flat.shape[1]))
-        for part, first, matrices in _bands(self.sigma, orders, self.rows, len(flat), flat):
-            window = flat[first : first + matrices.shape[2]]
-            for target, matrix in zip(out, matrices, strict=True):
-                torch.mm(matrix, window, out=target[part])
+        for band in self._blocks(self.rows, len(flat), flat):
+            window = flat[band.first : band.first + band.matrices.shape[2]]
+            for order, target in zip(orders, out, strict=True):
+                torch.mm(band.matrices[order], window, out=target[band.part])
         return out.reshape(len(orders), len(self.rows), *planes.shape[1:])
 
     def across(self, planes: torch.Tensor, orders: Sequence[int]) -> torch.Tensor:
@@ -75,34 +88,40 @@ class Scale:
 
         flat = planes.reshape(-1, planes.shape[-1])
         out = flat.new_empty((len(orders), len(flat), len(self.columns)))
-        for part, first, matrices in _bands(self.sigma, orders, self.columns, flat.shape[1], flat):
-            window = flat[:, first : first + matrices.shape[2]]
-            for target, matrix in zip(out, matrices, strict=True):
-                torch.mm(window, matrix.T, out=target[:, part])
+        for band in self._blocks(self.columns, flat.shape[1], flat):
+            window = flat[:, band.first : band.first + band.matrices.shape[2]]
+            for order, target in zip(orders, out, strict=True):
+                torch.mm(window, band.matrices[order].T, out=target[:, band.part])
         return out.reshape(len(orders), *planes.shape[:-1], len(self.columns))
 
+    def _blocks(self, wanted: range, size: int, like: torch.Tensor) -> list[_Band]:
+        key = (wanted, size, like.dtype)
+        if key not in self._bands:
+            self._bands[key] = list(_bands(self.sigma, wanted, size, like))
+        return self._bands[key]
 
-def _bands(sigma: float, orders: Sequence[int], wanted: range, size: int, like: torch.Tensor) -> Iterator[tuple[slice, int, torch.Tensor]]:
-    """Yield, block by block: which wanted positions, the first pixel read, and matrices (order, position, pixel)."""
+
+def _bands(sigma: float, wanted: range, size: int, like: torch.Tensor) -> Iterator[_Band]:
+    """Yield the blocks for an axis of `size` pixels; those away from the border share their matrices."""
     import torch
 
-    weights, reach = kernels(sigma)[list(orders)], radius_px(sigma)
-    count = max(16, min(128, 2 * reach // wanted.step // 16 * 16))
+    weights, reach = kernels(sigma), radius_px(sigma)
+    count = max(_LEAST, min(128, 2 * reach // wanted.step // 16 * 16))
     offsets = np.arange(-reach, reach + 1)
-    inner: tuple[int, torch.Tensor] | None = None
+    shared: dict[int, torch.Tensor] = {}
     for start in range(0, len(wanted), count):
         at = np.asarray(wanted[start : start + count])
         low, high = int(at[0]) - reach, int(at[-1]) + reach + 1
-        inside = low >= 0 and high <= size
         first, last = max(low, 0), min(high, size)
-        if not (inside and inner and inner[0] == len(at)):
-            matrices = np.zeros((len(orders), len(at), last - first))
+        inside = low >= 0 and high <= size
+        made = shared.get(len(at)) if inside else None
+        if made is None:
+            matrices = np.zeros((len(weights), len(at), last - first))
             rows = np.broadcast_to(np.arange(len(at))[:, None], (len(at), len(offsets)))
             pixels = np.clip(at[:, None] + offsets, 0, size - 1) - first
             for matrix, kernel in zip(matrices, weights, strict=True):
                 np.add.at(matrix, (rows, pixels), np.broadcast_to(kernel, rows.shape))
             made = torch.from_numpy(matrices).to(device=like.device, dtype=like.dtype)
-            inner = (len(at), made) if inside else inner
-        else:
-            made = inner[1]
-        yield slice(start, start + len(at)), first, made
+        if inside:
+            shared[len(at)] = made
+        yield _Band(slice(start, start + len(at)), first, made)

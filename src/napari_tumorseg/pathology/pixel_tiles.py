@@ -177,9 +177,8 @@ def image_features(image: npt.NDArray[Any], spec: FeatureSpec, step: int = 1, de
 
     def one(tile: Tile) -> None:
         grown, inner = tile.with_halo(spec.halo_px, shape)
-        found = pixel_features(image[grown.rows, grown.columns], spec, (inner.rows, inner.columns), step, device)
-        y, x = tile.rows.start // step, tile.columns.start // step
-        out[:, y : y + found.shape[1], x : x + found.shape[2]] = found
+        rows, columns = (slice(part.start // step, -(-part.stop // step)) for part in (tile.rows, tile.columns))
+        pixel_features(image[grown.rows, grown.columns], spec, (inner.rows, inner.columns), step, device, out[:, rows, columns])
 
     for _ in in_lanes(one, tiles, device):
         pass
