@@ -61,12 +61,16 @@ def mask(context: StudyContext, uid: str) -> MaskVersion:
 
 
 def versions(context: StudyContext, of: StudyTask) -> tuple[VersionInfo, ...]:
-    """Return the versions of the steps before that a step may see, oldest first; () where it sees none."""
+    """Return the versions of the steps before that a step may see, oldest first; () where it sees none.
+
+    Those by others in the same step and round are left out: whoever works beside is not seen.
+    """
     if not of.sees_versions:
         return ()
     with context.reading() as session:
         own = session.get_one(TaskRow, of.id)
-        query = sa.select(VersionRow, TaskRow).join(TaskRow, TaskRow.id == VersionRow.task_id).where(VersionRow.case_id == own.case_id)
+        query = sa.select(VersionRow, TaskRow).join(TaskRow, TaskRow.id == VersionRow.task_id)
+        query = query.where(VersionRow.case_id == own.case_id, _not_beside(own))
         found = session.execute(query.order_by(VersionRow.id)).all()
     hidden = context.protocol.blinding.raters or context.protocol.blinding.origin
     return tuple(
@@ -76,14 +80,23 @@ def versions(context: StudyContext, of: StudyTask) -> tuple[VersionInfo, ...]:
 
 
 def comments(context: StudyContext, of: StudyTask) -> tuple[Comment, ...]:
-    """Return the comments on a case by earlier steps, oldest first; none where raters are blinded to one another."""
+    """Return the comments on a case by earlier steps and rounds, oldest first; none where raters are blinded to one another.
+
+    Those by others in the same step and round are left out: the checkers of a round judge without knowing what the other said.
+    """
     if context.protocol.blinding.raters:
         return ()
     with context.reading() as session:
-        case_id = session.get_one(TaskRow, of.id).case_id
-        query = sa.select(CommentRow, TaskRow).join(TaskRow, TaskRow.id == CommentRow.task_id).where(TaskRow.case_id == case_id)
+        own = session.get_one(TaskRow, of.id)
+        query = sa.select(CommentRow, TaskRow).join(TaskRow, TaskRow.id == CommentRow.task_id)
+        query = query.where(TaskRow.case_id == own.case_id, _not_beside(own))
         found = session.execute(query.order_by(CommentRow.id)).all()
     return tuple(Comment((row.z, row.y, row.x), row.text, made.step, made.round) for row, made in found)
+
+
+def _not_beside(own: TaskRow) -> sa.ColumnElement[bool]:
+    """Return the condition that a task is not another person's in the same step and round."""
+    return sa.or_(TaskRow.step != own.step, TaskRow.round != own.round, TaskRow.id == own.id)
 
 
 def _blinded(version: MaskVersion, protocol: Protocol) -> MaskVersion:

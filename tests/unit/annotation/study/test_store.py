@@ -79,6 +79,32 @@ def test_a_case_that_is_sent_back_goes_round_again_to_the_same_people(tmp_path: 
     study.close()
 
 
+def test_checkers_of_a_round_do_not_see_each_others_comments(tmp_path: Path, hands: Hands, where: dict[str, Any]) -> None:
+    study = pipeline(tmp_path / "s", hands, cases=1, **where)
+
+    def seen(got: Handout) -> list[tuple[str, int]]:
+        assert got.task is not None
+        return [(c.text, c.round) for c in study.comments(got.task)]
+
+    finish(study, study.next_task("S1"), 5, comments=(Comment((0, 0, 1), "unsure here"),))
+    first, second = study.next_task("N1"), study.next_task("N2")
+    finish(study, first, 6, "return", (Comment((1, 2, 3), "too small"),))
+    # Handed out before or after the other has submitted: nothing of it.
+    assert seen(second) == [("unsure here", 1)]
+    finish(study, second, 7, "return", (Comment((2, 2, 2), "too large"),))
+    again = study.next_task("S1")
+    earlier = [("unsure here", 1), ("too small", 1), ("too large", 1)]
+    assert seen(again) == earlier
+    finish(study, again, 9)
+    # What was said in the round before went to the student, and both may look whether it was followed.
+    first, second = study.next_task("N1"), study.next_task("N2")
+    finish(study, first, 9, comments=(Comment((3, 3, 3), "good now"),))
+    assert seen(second) == earlier
+    finish(study, second, 9)
+    assert seen(study.next_task("A1")) == [*earlier, ("good now", 2)]
+    study.close()
+
+
 def test_nobody_checks_their_own_work(tmp_path: Path, hands: Hands) -> None:
     study = StudyStore.create(tmp_path / "s", load_protocol("brats-mets-pipeline"), seed=1, clock=hands.clock)
     both = Person("B", ("student", "neuroradiologist", "approver"))
