@@ -262,7 +262,8 @@ def _crofton(instances: npt.NDArray[Any], groups: InstanceGroups) -> Floats:
     padded = np.pad(instances, 1)
     straight = _crossings(padded[:, :-1], padded[:, 1:], groups) + _crossings(padded[:-1], padded[1:], groups)
     slanted = _crossings(padded[:-1, :-1], padded[1:, 1:], groups) + _crossings(padded[:-1, 1:], padded[1:, :-1], groups)
-    return np.pi / 8 * (straight + slanted / np.sqrt(2))
+    perimeters: Floats = np.pi / 8 * (straight + slanted / np.sqrt(2))
+    return perimeters
 
 
 def _crossings(a: npt.NDArray[Any], b: npt.NDArray[Any], groups: InstanceGroups) -> Floats:

@@ -194,7 +194,8 @@ def smooth_columns(centroids_um: Floats, values: Floats, fwhm_um: float = SMOOTH
     plain = np.where(known, values, 0.0)
     weighted = plain + half @ plain + half.T @ plain
     total = known + half @ known.astype(np.float64) + half.T @ known.astype(np.float64)
-    return np.divide(weighted, total, out=np.full(values.shape, np.nan), where=total > 0)
+    smoothed: Floats = np.divide(weighted, total, out=np.full(values.shape, np.nan), where=total > 0)
+    return smoothed
 
 
 def with_surroundings(table: CellTable, fwhm_um: float = SMOOTHING_FWHM_UM) -> CellTable:
@@ -219,12 +220,35 @@ def _shape_columns(part: str, shapes: Shapes) -> dict[str, Floats]:
 def _pixels_inside(
     polygons: Sequence[npt.NDArray[Any]] | npt.NDArray[Any], shape: tuple[int, ...]
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Return the flat indices of the pixels in each polygon, and the polygon of each."""
-    from skimage.draw import polygon
+    """Return the flat indices of the pixels whose centres lie in each polygon, and the polygon of each, ascending."""
+    sizes = np.array([len(p) for p in polygons], np.int64)
+    if not sizes.size:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    corners = np.concatenate(list(polygons)).astype(np.float64)
+    ends = np.cumsum(sizes)
+    after = np.arange(1, len(corners) + 1)
+    after[ends - 1] = ends - sizes
+    edge, row = _edge_rows(corners[:, 0], corners[after, 0])
+    owner = np.repeat(np.arange(len(sizes)), sizes)[edge]
+    (y, x), (y_next, x_next) = corners[edge].T, corners[after[edge]].T
+    crossing = x + (row - y) * (x_next - x) / (y_next - y)
+    order = np.lexsort((crossing, row, owner))
+    # In each row an outline is crossed an even number of times: from each first to the second of a pair lies the inside.
+    first = np.clip(np.ceil(crossing[order[::2]]).astype(np.int64), 0, shape[1])
+    stop = np.clip(np.ceil(crossing[order[1::2]]).astype(np.int64), 0, shape[1])
+    rows, owners = row[order[::2]], owner[order[::2]]
+    lengths = np.where((rows >= 0) & (rows < shape[0]), np.maximum(stop - first, 0), 0)
+    return np.repeat(rows * shape[1] + first, lengths) + _steps(lengths), np.repeat(owners, lengths)
 
-    pixels, sizes = [np.zeros(0, np.int64)], [0]
-    for corners in polygons:
-        y, x = polygon(corners[:, 0], corners[:, 1], shape)
-        pixels.append(y * shape[1] + x)
-        sizes.append(len(y))
-    return np.concatenate(pixels), np.repeat(np.arange(len(sizes)) - 1, sizes)
+
+def _edge_rows(start: Floats, stop: Floats) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Return the edges and rows of all crossings of an edge and a row; an edge holds its upper end and not its lower one."""
+    top, bottom = (np.ceil(v(start, stop)).astype(np.int64) for v in (np.minimum, np.maximum))
+    edge = np.repeat(np.arange(len(start)), bottom - top)
+    return edge, top[edge] + _steps(bottom - top)
+
+
+def _steps(lengths: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return 0 to n - 1 for each length n, one after the other."""
+    ends = np.cumsum(lengths)
+    return np.arange(ends[-1] if len(ends) else 0) - np.repeat(ends - lengths, lengths)

@@ -124,7 +124,9 @@ def _sized(parts: npt.NDArray[Any], least_px: float, most_px: float) -> npt.NDAr
     wanted = (sizes >= least_px) & (sizes <= most_px)
     if len(wanted):
         wanted[0] = False
-    return np.where(wanted, np.cumsum(wanted), 0).astype(np.int32)[parts]
+    numbers: npt.NDArray[np.int32] = np.where(wanted, np.cumsum(wanted), 0).astype(np.int32)
+    renumbered: npt.NDArray[np.int32] = numbers[parts]
+    return renumbered
 
 
 def _enlarged(found: npt.NDArray[np.int32], shape: tuple[int, ...]) -> npt.NDArray[np.int32]:

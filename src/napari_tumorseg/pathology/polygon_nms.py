@@ -57,7 +57,8 @@ def star_polygons(centres: npt.NDArray[Any], distances: npt.NDArray[Any]) -> Flo
     """
     angles = 2 * np.pi * np.arange(distances.shape[1]) / distances.shape[1]
     rays = np.stack([np.sin(angles), np.cos(angles)], axis=1)
-    return np.asarray(centres, np.float64)[:, None] + np.asarray(distances, np.float64)[..., None] * rays
+    corners: Floats = np.asarray(centres, np.float64)[:, None] + np.asarray(distances, np.float64)[..., None] * rays
+    return corners
 
 
 def keep_polygons(
@@ -181,7 +182,7 @@ class _Candidates:
         limits = self.limit * np.minimum(self.areas[first], self.areas[second])
         apart = np.hypot(*(self.centres[first] - self.centres[second]).T)
         smaller = np.minimum(self.areas[first], self.areas[second])
-        over = _lens_area(self.inner[first], self.inner[second], apart) > limits + 1e-6 * smaller
+        over: npt.NDArray[np.bool_] = _lens_area(self.inner[first], self.inner[second], apart) > limits + 1e-6 * smaller
         reach = self.outer[first] + self.outer[second]
         open_ = np.flatnonzero(~over & (apart < reach))
         a, b = first[open_], second[open_]
@@ -232,7 +233,7 @@ def _shared_area(one: Singles, two: Singles) -> Floats:
     lower = np.maximum(lower_start, 0) + np.maximum(lower_end, 0)
     lower *= lower / (np.abs(lower_start) + np.abs(lower_end) + np.float32(1e-20))
     strips = (height - lower / 2) * width * a_sign * b_sign
-    return np.bincount(pair, strips, n)
+    return np.bincount(pair, strips, n).astype(np.float64)
 
 
 def _edges(polygons: Singles) -> tuple[Singles, ...]:

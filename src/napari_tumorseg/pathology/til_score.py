@@ -140,6 +140,7 @@ def score_tils(
     """
     options, codes = options or ScoreOptions(), codes or TissueCodes()
     _check(labels, spacing_um, cells, border_um, options)
+    _check_polygons([*(border_um or ()), *(e.polygon_um for e in exclusions)])
     found = tally(labels, spacing_um, cells, border_um, exclusions, options.block_um, codes, progress or Progress())
     pixel_um2 = spacing_um**2
     measures = _measures(found.stroma_px * pixel_um2, found.tils, found.til_area_um2)
@@ -181,6 +182,13 @@ def _check(labels: LabelSource, spacing_um: float, cells: Cells, border_um: Sequ
         raise InputError("The bootstrap needs draws, blocks and a confidence between 0 and 1.", "Use the defaults.")
 
 
+def _check_polygons(polygons: Sequence[Polygon]) -> None:
+    for polygon in polygons:
+        corners = np.asarray(polygon, np.float64)
+        if corners.ndim != 2 or corners.shape[1] != 2 or len(corners) < 3 or not np.isfinite(corners).all():
+            raise InputError("A border or an exclusion is no polygon.", "Give at least three corners (y, x) in micrometres.")
+
+
 def _measures(stroma_um2: float, tils: float, til_area_um2: float) -> Measures:
     """Return the three measures; None each without stroma."""
     if stroma_um2 <= 0:
@@ -201,7 +209,7 @@ def _interval(found: Tally, pixel_um2: float, options: ScoreOptions) -> dict[str
     measured = [_measures(px * pixel_um2, tils, area) for px, tils, area in drawn]
     tail = 50 * (1 - options.confidence)
     for name in ends:
-        ends[name] = np.percentile([m[name] for m in measured], [tail, 100 - tail]).tolist()  # type: ignore[arg-type]
+        ends[name] = np.percentile([m[name] for m in measured], [tail, 100 - tail]).tolist()
     shown = None
     if options.border_confirmed:
         shown = [options.cutoffs.category(value) for value in ends[options.cutoffs.measure]]

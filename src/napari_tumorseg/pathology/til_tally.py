@@ -250,7 +250,7 @@ def _add(
     times = np.zeros(stroma.shape, np.uint8) if covers else None
     for _, mask in covers:
         # Once or more often is all that matters.
-        np.minimum(times + mask, 2, out=times)  # type: ignore[operator, arg-type]
+        np.minimum(times + mask, 2, out=times)  # type: ignore[operator]
     y, x = at[:, 0], at[:, 1]
     til = cells.til[rows] & stroma[y, x]
     areas = cells.areas_um2[rows]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -9,7 +10,14 @@ from hypothesis.extra.numpy import arrays
 from napari_tumorseg.core.errors import InputError
 from napari_tumorseg.pathology.cell_shapes import group_instances, map_shapes, polygon_shapes
 from napari_tumorseg.pathology.cell_stains import compartment_maps, expand_nuclei, region_statistics
-from napari_tumorseg.pathology.cells import measure_map, measure_polygons, neighbour_counts, smooth_columns, with_surroundings
+from napari_tumorseg.pathology.cells import (
+    _pixels_inside,
+    measure_map,
+    measure_polygons,
+    neighbour_counts,
+    smooth_columns,
+    with_surroundings,
+)
 
 MAPS = arrays(np.int32, (7, 9), elements=st.sampled_from([0, 0, 1, 2, 5]))
 
@@ -171,3 +179,15 @@ def test_bad_input_is_named() -> None:
         measure_map(np.ones((3, 3), int), 0.5).matrix(["smoothed"])
     with pytest.raises(InputError, match="not a number"):
         region_statistics(np.ones((1, 1), int), np.array([1]), {"h": np.array([[np.nan]])})
+
+
+@given(st.integers(0, 10**6), st.sampled_from([3, 8, 32]))
+@settings(max_examples=60, deadline=None)
+def test_the_pixels_of_a_polygon_are_those_whose_centres_it_holds(seed: int, corners: int) -> None:
+    rng = np.random.default_rng(seed)
+    polygons = [circle(1.0, corners) * rng.uniform(0.3, 9, (corners, 1)) + rng.uniform(-4, 24, 2) for _ in range(4)]
+    pixels, owner = _pixels_inside(polygons, (17, 21))
+    y, x = np.mgrid[:17, :21]
+    for i, polygon in enumerate(polygons):
+        inside = shapely.contains_xy(shapely.Polygon(polygon), y.ravel(), x.ravel())
+        assert pixels[owner == i].tolist() == np.flatnonzero(inside).tolist()

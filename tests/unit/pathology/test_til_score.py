@@ -222,6 +222,11 @@ def test_bad_input_is_named_and_a_cancel_is_heard() -> None:
         score_tils(labels, float("nan"), cells)
     with pytest.raises(InputError, match="do not fit"):
         score_tils(labels, 5.0, replace(cells, areas_um2=np.zeros(2)))
+    for corners in (np.zeros((2, 2)), np.zeros((4, 3)), np.full((4, 2), np.nan)):
+        with pytest.raises(InputError, match="no polygon"):
+            score_tils(labels, 5.0, cells, [corners])
+        with pytest.raises(InputError, match="no polygon"):
+            score_tils(labels, 5.0, cells, exclusions=[Exclusion(corners, "crush")])
     token = CancelToken()
     token.cancel()
     with pytest.raises(Cancelled):
