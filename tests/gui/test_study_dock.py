@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import shutil
 
 import nibabel
@@ -20,7 +21,9 @@ from napari_tumorseg.widgets.provenance_overlay import ProvenanceOverlay
 from napari_tumorseg.widgets.restore_note import RestoreNote
 from napari_tumorseg.widgets.study_dock import show_study
 from napari_tumorseg.workflows.study.assign import AssignRequest, assign, parse_person
+from napari_tumorseg.workflows.study.export import ExportRequest, export_study
 from napari_tumorseg.workflows.study.init import InitRequest, init_study
+from napari_tumorseg.workflows.study.report import StudyReportRequest, study_report
 
 from .conftest import AFFINE, NIFTI_SHAPE, drag, press
 
@@ -261,6 +264,7 @@ def test_a_rater_goes_through_both_arms_and_is_killed_in_the_middle(open_window,
     first = killed.take()
     assert not killed.study.bar.practice.isVisible()
     assert killed.labels.any() == first.has_mask
+    models_only_beside_ai(killed, first)
     killed.paint()
     drawn = killed.labels.copy()
     pause_hides(killed)
@@ -294,9 +298,11 @@ def test_a_rater_goes_through_both_arms_and_is_killed_in_the_middle(open_window,
     assert second.has_mask is not first.has_mask
     assert second.code != first.code
     assert seat.labels.any() == second.has_mask
+    models_only_beside_ai(seat, second)
     assert {layer.name for layer in seat.dock.viewer.layers} == NEUTRAL
     seat.hand_in(seat.study.bar.submit)
     assert seat.work.line == "All your tasks are done."
+    assert seat.session.no_models == ""
     with StudyStore.open(arms) as study:
         assert study.status()["tasks"] == {"submitted": 3}
         assert study.verify() == []
@@ -307,6 +313,48 @@ def test_a_rater_goes_through_both_arms_and_is_killed_in_the_middle(open_window,
         assert b"DOE-JANE" not in study.journal_file(first.id).read_bytes()
     assert (timing.openings, timing.broken_off, timing.submitted, timing.shown) == (2, 1, True, True)
     assert timing.paused_s > 0
+    report_counts(arms, tmp_path / "out", {first, second})
+
+
+def models_only_beside_ai(seat, task):
+    """No tool that works by a model is taken up or run where a mask is drawn from scratch; other tools are."""
+    said, hand, before = [], seat.session.hand, seat.labels.copy()
+    panel = seat.dock.correct.panel
+    click_tool = next(tool for tool in hand.tools if tool.kind == "click" and tool.name.endswith(":point"))
+    line = f"Task {task.code} is drawn from scratch: tools that work by a model are not used in it."
+    seat.session.said.connect(lambda text, _bad: said.append(text))
+    if task.has_mask:
+        hand.take(click_tool.name)
+        assert (hand.tool, said) == (click_tool, [])
+        press(seat.dock, Qt.Key.Key_K, Qt.KeyboardModifier.ShiftModifier)
+        seat.wait(lambda: said != [] and not hand.busy)
+        assert "No slice has been checked." in said[0]
+    else:
+        panel.choose(click_tool.name)
+        assert (hand.tool, panel.point.isChecked(), said) == (None, False, [line])
+        press(seat.dock, Qt.Key.Key_K, Qt.KeyboardModifier.ShiftModifier)
+        assert (hand.busy, said) == (False, [line, line])
+        hand.take("grow")
+        assert hand.tool.name == "grow"
+        assert said == [line, line]
+    hand.put_down()
+    np.testing.assert_array_equal(seat.labels, before)
+
+
+def report_counts(study, out, done):
+    """Lock the data and report them: the readings done in the window are there, with their times."""
+    assert export_study(ExportRequest(str(study), out / "data", lock=True, by="R1"))["locked"]
+    document = study_report(StudyReportRequest(str(study), out / "report", draws=99))
+    assert document["files"][0] == str(out / "report" / "report.html")
+    page = (out / "report" / "report.html").read_text(encoding="utf-8")
+    assert document["audit"]["ok"]
+    assert document["notes"] == []
+    assert (document["study"]["readings"], document["study"]["practice_readings"], document["rows"]["readings"]) == (2, 1, 2)
+    with (out / "report" / "readings.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {(row["code"], row["arm"]) for row in rows} == {(task.code, "ai" if task.has_mask else "scratch") for task in done}
+    assert all(float(row["primary_s"]) > 0 for row in rows)
+    assert all(row["code"] in page for row in rows)
 
 
 def pause_hides(seat):

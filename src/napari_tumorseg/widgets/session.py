@@ -88,6 +88,8 @@ class Session(QObject):
         self.masks: list[OpenMask] = []
         # Why no other case, mask or model may be taken now, and what to do; "" where they may. A study's task sets it.
         self.held = ""
+        # Why no tool that works by a model may be used on the open mask; "" where they may.
+        self.no_models = ""
         self.active: OpenMask | None = None
         self._notice: object | None = None
         # The image that is seen, resampled to the mask's grid where it lies on another.

@@ -70,6 +70,8 @@ class StudyCase:
         self.mask = session.active
         session.view.show_sequence(hand.opened.sequence)
         session.held = f"Task {hand.task.code} is open. Submit it, or leave it for later, first."
+        if protocol.is_comparison and not hand.task.has_mask:
+            session.no_models = f"Task {hand.task.code} is drawn from scratch: tools that work by a model are not used in it."
 
     def check(self, hand: TaskInHand) -> OpenMask:
         """Return the task's mask; raise `InputError` where another case is open by now."""
@@ -107,7 +109,7 @@ class StudyCase:
 
     def _release(self) -> None:
         session = self._session
-        session.held = ""
+        session.held = session.no_models = ""
         session.keeper.study_facts = _no_study
         ProvenanceOverlay.of(session).set_blinded(False)
         if self._before is not None:

@@ -111,9 +111,13 @@ class ToolHand(QObject):
         self._params[tool.name] = params
 
     def take(self, name: str) -> None:
-        """Take up a tool; one that is pointed with waits for the mouse."""
+        """Take up a tool; one that is pointed with waits for the mouse. One by a model is refused where models are."""
         self.put_down()
-        self.tool = self.named(name)
+        chosen = self.named(name)
+        if self._refused(chosen):
+            self.changed.emit()
+            return
+        self.tool = chosen
         self._point(self.tool)
         self.changed.emit()
 
@@ -149,6 +153,8 @@ class ToolHand(QObject):
     def run(self, chosen: Tool, target: Target) -> None:
         """Run a tool off the GUI thread and write what it answers as one step."""
         session, active = self._session, self._session.active
+        if self._refused(chosen):
+            return
         if active is None or active.view is None:
             session.said.emit("There is no mask to work on. Run a model, or start an empty mask.", True)
             return
@@ -213,6 +219,14 @@ class ToolHand(QObject):
         return Target(voxel=(z, y, x), axis=scene.move.order[hidden])
 
     # -- inside
+
+    def _refused(self, chosen: Tool) -> bool:
+        """Say why a tool by a model may not be used now; return whether it is one and may not."""
+        why = self._session.no_models
+        by_model = chosen == self._learn or any(chosen in group for _, group in self._prompted.values())
+        if why and by_model:
+            self._session.said.emit(why, True)
+        return bool(why) and by_model
 
     def _look(self) -> bool:
         """Read the catalogue; return whether other models take prompts now. A model that is as it was stays loaded."""
