@@ -332,7 +332,9 @@ def peer_carry(scene: Scene) -> Array:
             shares = {only: 1 - abs(z - only) * SPACING[0] / 3.0}
         else:
             shares = {low: (high - z) / (high - low), high: (z - low) / (high - low)}
-        fields = [depth(now[z] == v) + sum(s * change[k, v] for k, s in shares.items()) + 1e-4 * (now[z] == v) for v in range(4)]
+        fields = [
+            np.round(depth(now[z] == v) + sum(s * change[k, v] for k, s in shares.items()), 3) + 5e-4 * (now[z] == v) for v in range(4)
+        ]
         out[z] = np.argmax(fields, axis=0)
     return out
 

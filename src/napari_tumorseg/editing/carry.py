@@ -178,7 +178,6 @@ def _carry_over(
     used = sorted({k for shares in weights.values() for k in shares})
     rows = [z - first for z in (*weights, *used)]
     values = [int(v) for v in np.union1d(np.unique(now[rows]), np.unique(then[[k - first for k in used]]))]
-    # The label that is there wins where two are equal.
     best = {z: np.full(now.shape[1:], -np.inf, np.float32) for z in weights}
     for count, value in enumerate(values):
         step(progress, 0.1 + 0.9 * count / len(values), "Carrying corrections")
@@ -188,7 +187,9 @@ def _carry_over(
             depth = _depth(here, spacing_mm)
             for k, share in shares.items():
                 depth += np.float32(share) * change[k]
-            depth[here] += np.float32(1e-4)
+            # Where two labels are equally deep, rounding must not choose: the lower one wins, or the one that is there.
+            np.round(depth, 3, out=depth)
+            depth[here] += np.float32(5e-4)
             wins = depth > best[z]
             best[z][wins] = depth[wins]
             new[z - first][wins] = value

@@ -96,8 +96,8 @@ def compare_versions(versions: Sequence[MaskVersion], progress: Progress | None 
     >>> def version(*labels):
     ...     return MaskVersion(np.array([[labels]], np.uint8), grid, preset("brats-mets-2025"), MaskKind.RATER)
     >>> found = compare_versions([version(3, 0, 3, 3, 0), version(3, 0, 3, 2, 0)])
-    >>> found.differences.tolist(), found.same, found.lesions[0].volumes_ml
-    ([[[0, 0, 0, 2, 0]]], 1, (2.0, 2.0))
+    >>> found.differences.tolist(), found.same, [round(volume, 3) for volume in found.lesions[0].volumes_ml]
+    ([[[0, 0, 0, 2, 0]]], 1, [2.0, 2.0])
     """
     from scipy import ndimage
 
