@@ -1,4 +1,4 @@
-"""A small neural network on the features of a pixel: quicker than random trees to train and to apply, on CPU and GPU."""
+"""A small neural network on the features of a pixel: its time does not grow with how hard the tissue is, as that of trees does."""
 
 from __future__ import annotations
 
