@@ -130,7 +130,10 @@ def test_every_form_shows_and_an_empty_one_is_told_once(bench, qtbot, monkeypatc
     panel = show_measures(bench.viewer)
     monkeypatch.setattr(bench.session, "report", lambda error: told.append(str(error)))
     for index, measure in enumerate(MEASURES):
+        before = panel.form
         panel.show_measure(index)
+        # A form that was shown before must not lie over this one until Qt deletes it.
+        assert before is panel.form or before is None or before.isHidden()
         if measure.run is None:
             continue
         assert set(panel.form.controls) == set(vars(measure.start))

@@ -82,9 +82,10 @@ class MeasureDock(QWidget):
 
     def show_measure(self, index: int) -> None:
         """Show the form of one of `MEASURES`."""
-        if self.what.currentIndex() != index:
+        if self.what.currentIndex() == index:
+            self._show_form()
+        else:
             self.what.setCurrentIndex(index)
-        self._show_form()
 
     def measure(self) -> None:
         """Measure what the form says, in a job."""
@@ -198,6 +199,8 @@ class MeasureDock(QWidget):
             value, options, missing = with_choices(value, self._mask_names(), self._pet_names())
         form = None if missing else RequestForm(value, options=options)
         if self.form is not None:
+            # It is deleted when Qt has time, and would be seen until then.
+            self.form.hide()
             self._form_place.removeWidget(self.form)
             self.form.deleteLater()
         self.form = form
@@ -232,6 +235,7 @@ class MeasureDock(QWidget):
         self._of = value if isinstance(value, OpenMasks) else None
         self._overlay.hide()
         if self.view is not None:
+            self.view.hide()
             self._result_place.removeWidget(self.view)
             self.view.deleteLater()
         self.view = ResultView(result.section)

@@ -35,7 +35,7 @@ def pet_section(document: Mapping[str, Any]) -> Section:
     )
     return Section(
         "PET quantities",
-        (f"{patient['lesion_count']} lesions, 18-connected.",),
+        (f"{patient['lesion_count']} lesion{'' if patient['lesion_count'] == 1 else 's'}, 18-connected.",),
         (
             Table("Patient", ("quantity", "value"), tuple((title, patient[name]) for name, title in _PATIENT)),
             Table("Lesions", ("lesion", *(title for _, title in _LESION)), rows, keys),
